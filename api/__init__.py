@@ -1,0 +1,1 @@
+"""The gateway: parse, call, shape. Holds no state and imports no torch."""

@@ -1,0 +1,48 @@
+"""What the job engine can refuse, as a small tree. Only the gateway turns these into HTTP statuses."""
+
+
+class JobsError(Exception):
+    """Base of every error this room raises."""
+
+
+class JobNotFoundError(JobsError):
+    """No record has this id: it never existed, or its retention ran out."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is no job {job_id}.")
+        self.job_id = job_id
+
+
+class InvalidTransitionError(JobsError):
+    """The verb does not apply to the state the job is in."""
+
+    def __init__(self, job_id: str, verb: str, state: str) -> None:
+        super().__init__(f"Job {job_id} is {state}; `{verb}` does not apply to it.")
+        self.job_id = job_id
+        self.verb = verb
+        self.state = state
+
+
+class LeaseLostError(JobsError):
+    """The attempt no longer holds the job: its lease ran out, or the job is final. Stop working on it."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        super().__init__(f"Attempt {attempt} no longer holds the lease of job {job_id}.")
+        self.job_id = job_id
+        self.attempt = attempt
+
+
+class StoreUnavailableError(JobsError):
+    """The job store cannot be reached. Nothing was half-written; try again shortly."""
+
+
+class ArtifactNotFoundError(JobsError):
+    """No artifact has this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no artifact {key}.")
+        self.key = key
+
+
+class ArtifactStoreUnavailableError(JobsError):
+    """The artifact store cannot be reached, or refused the request. Try again shortly."""

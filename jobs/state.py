@@ -1,0 +1,180 @@
+"""The states of a job, the verbs that move it, and the records that describe it. Pure values.
+
+docs/state_machine.md draws this table, and a test holds the drawing to it. The store's
+scripts read their guards from the same table, so a transition exists here or nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+Json = Mapping[str, Any]
+"""A JSON object that this room carries without looking inside."""
+
+
+class JobState(StrEnum):
+    """Where a job is. Each line says who moves it out."""
+
+    QUEUED = "queued"  # a worker's claim, the client's cancel, or the sweep that expires it
+    IN_PROGRESS = "in_progress"  # the lease holder, or the rescuer once the lease ran out
+    COMPLETED = "completed"  # final
+    FAILED = "failed"  # final
+    CANCELLED = "cancelled"  # final
+    EXPIRED = "expired"  # final
+
+    @property
+    def is_final(self) -> bool:
+        """Final states are written once and never left."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
+
+
+class Transition(NamedTuple):
+    """One arrow of the state diagram. ``source`` is None where the job does not exist yet."""
+
+    verb: str
+    source: JobState | None
+    target: JobState
+
+
+_QUEUED, _RUNNING = JobState.QUEUED, JobState.IN_PROGRESS
+_DONE, _FAILED, _CANCELLED, _EXPIRED = (
+    JobState.COMPLETED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+    JobState.EXPIRED,
+)
+
+# A cancel that was acknowledged wins over every later outcome of the attempt,
+# so each verb that ends an attempt may also end in `cancelled`.
+TRANSITIONS: frozenset[Transition] = frozenset(
+    {
+        Transition("submit", None, _QUEUED),
+        Transition("claim", _QUEUED, _RUNNING),
+        Transition("heartbeat", _RUNNING, _RUNNING),
+        Transition("succeed", _RUNNING, _DONE),
+        Transition("succeed", _RUNNING, _CANCELLED),
+        Transition("retry", _RUNNING, _QUEUED),
+        Transition("retry", _RUNNING, _FAILED),  # no attempts left
+        Transition("retry", _RUNNING, _CANCELLED),
+        Transition("release", _RUNNING, _QUEUED),
+        Transition("release", _RUNNING, _CANCELLED),
+        Transition("fail", _RUNNING, _FAILED),
+        Transition("fail", _RUNNING, _CANCELLED),
+        Transition("cancel", _QUEUED, _CANCELLED),
+        Transition("cancel", _RUNNING, _RUNNING),  # raises the flag; the holder stops at its next step
+        Transition("expire", _QUEUED, _EXPIRED),
+        Transition("rescue", _RUNNING, _QUEUED),
+        Transition("rescue", _RUNNING, _FAILED),  # no attempts left
+        Transition("rescue", _RUNNING, _CANCELLED),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write a job: this worker, on this attempt. The attempt number is the fence."""
+
+    job_id: str
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why an attempt or a job ended badly: a stable code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the running attempt is: a stage name, and ``step`` of ``steps`` (0 of 0 when unknown)."""
+
+    stage: str = ""
+    step: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """What a client hands in.
+
+    ``spec`` is opaque here; ``expires_in`` is the longest wait in the queue, in seconds.
+    """
+
+    id: str
+    queue: str
+    spec: Json
+    tenant: str = "default"
+    steps: int = 0
+    expires_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as its record tells it. Times are Unix seconds by the store's clock."""
+
+    id: str
+    queue: str
+    tenant: str
+    spec: Json
+    state: JobState
+    created_at: float
+    started_at: float | None = None  # the first claim
+    finished_at: float | None = None  # set if and only if the state is final
+    expires_at: float | None = None  # when the record and its artifacts are removed
+    queue_deadline: float | None = None  # still queued then: expired
+    cancel_requested_at: float | None = None
+    attempt: int = 0  # claims so far; the fence
+    failures: int = 0  # attempts that died or asked for a retry; a release is none
+    worker: str | None = None  # holder of the lease while in progress
+    lease_expires_at: float | None = None
+    progress: Progress = field(default_factory=Progress)
+    result: Json | None = None  # set if and only if completed
+    error: JobError | None = None  # the job's, or the latest failed attempt's
+
+    @property
+    def lease(self) -> Lease:
+        """The lease this record grants.
+
+        Raises:
+            ValueError: nobody holds the job.
+        """
+        if self.worker is None:
+            raise ValueError(f"Job {self.id} is {self.state}; nobody holds a lease on it.")
+        return Lease(self.id, self.worker, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a job's log. ``id`` counts up from 1 within the job; ``at`` is Unix seconds."""
+
+    id: int
+    type: str
+    at: float
+    data: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list or count; None means any."""
+
+    tenant: str | None = None
+    queue: str | None = None
+    state: JobState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that said lately that it is alive, and the queues it serves."""
+
+    name: str
+    queues: tuple[str, ...]
+    seen_at: float

@@ -1,0 +1,129 @@
+"""The port to the job records. One verb a transition; there is no way to set a field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jobs.state import Event, Job, JobError, JobFilter, Json, Lease, NewJob, Progress, Worker
+
+
+class JobStore(Protocol):
+    """Where jobs live. Each verb is atomic and guarded by the expected state; a worker's also by its lease.
+
+    Every method raises StoreUnavailableError when the store cannot be reached. Verbs that take a
+    lease raise LeaseLostError when it is no longer held; verbs and reads that take a job id raise
+    JobNotFoundError when no record has it.
+    """
+
+    # The client's verbs
+
+    def submit(self, new: NewJob) -> Job:
+        """Write a queued job. Submitting the same id again returns the job as it is."""
+        ...
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a queued job now, or ask the holder of a running one to stop. Idempotent.
+
+        Raises:
+            InvalidTransitionError: the job already ended in another final state.
+        """
+        ...
+
+    def remove(self, job_id: str) -> None:
+        """Forget a final job: its record, log and index entries.
+
+        Raises:
+            InvalidTransitionError: the job is not final.
+        """
+        ...
+
+    # The worker's verbs
+
+    def claim(self, job_id: str, worker: str) -> Job | None:
+        """Take a queued job under a new lease, or None when it is not there to be taken."""
+        ...
+
+    def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
+        """Renew the lease, note progress, and learn whether a cancel was requested."""
+        ...
+
+    def succeed(self, lease: Lease, result: Json) -> Job:
+        """Publish the result and end the job."""
+        ...
+
+    def retry(self, lease: Lease, error: JobError) -> Job:
+        """End the attempt with an error that may pass; the job fails for good when no attempts are left."""
+        ...
+
+    def release(self, lease: Lease) -> Job:
+        """Give the job back unfinished, at no cost to its attempts."""
+        ...
+
+    def fail(self, lease: Lease, error: JobError) -> Job:
+        """End the job with an error that will not pass."""
+        ...
+
+    def announce(self, worker: str, queues: Sequence[str]) -> None:
+        """Say that a worker is alive and which queues it serves."""
+        ...
+
+    def retire(self, worker: str) -> None:
+        """Say that a worker has gone."""
+        ...
+
+    # Maintenance: each sweeps at most ``limit`` jobs and is safe to run anywhere, any number of times
+
+    def rescue(self, limit: int = 100) -> list[Job]:
+        """Return jobs whose lease ran out to their queues, or end them when no attempts are left."""
+        ...
+
+    def expire(self, limit: int = 100) -> list[Job]:
+        """End queued jobs that waited longer than they were willing to."""
+        ...
+
+    def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
+        """Ids of queued jobs last nudged before this time, oldest first, marked as nudged now."""
+        ...
+
+    def outdated(self, limit: int = 100) -> list[str]:
+        """Ids of final jobs whose retention ran out, oldest first."""
+        ...
+
+    # Reads
+
+    def get(self, job_id: str) -> Job:
+        """The job as it is now."""
+        ...
+
+    def events(self, job_id: str, after: int = 0) -> list[Event]:
+        """The job's log, oldest first, from the entry behind ``after``."""
+        ...
+
+    def list(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+        """Matching jobs, newest first, from the one behind the id ``before``."""
+        ...
+
+    def count(self, which: JobFilter) -> int:
+        """How many jobs match."""
+        ...
+
+    def position(self, job: Job) -> int | None:
+        """How many jobs of its queue are ahead of it, or None when it is not queued."""
+        ...
+
+    def pace(self, queue: str) -> float | None:
+        """Running average of the seconds a job of this queue takes from claim to success."""
+        ...
+
+    def workers(self) -> list[Worker]:
+        """Workers heard of lately."""
+        ...
+
+    def now(self) -> float:
+        """The store's clock, in Unix seconds: the only one that leases and deadlines go by."""
+        ...
+
+    def ping(self) -> None:
+        """Raise StoreUnavailableError unless the store answers."""
+        ...

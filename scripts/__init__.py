@@ -1,0 +1,1 @@
+"""Command-line helpers. They may import any room; no room imports them."""

@@ -1,0 +1,1 @@
+"""The pipelines themselves: the only place in the project that imports torch."""
