@@ -48,7 +48,7 @@ class ArtifactStore(Protocol):
         """A URL that serves the artifact for so many seconds without credentials, or None if it has none."""
         ...
 
-    def list(self, prefix: str = "") -> Iterator[Artifact]:
+    def find(self, prefix: str = "") -> Iterator[Artifact]:
         """Artifacts whose key begins with ``prefix``, in key order."""
         ...
 

@@ -100,7 +100,7 @@ class JobStore(Protocol):
         """The job's log, oldest first, from the entry behind ``after``."""
         ...
 
-    def list(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
         """Matching jobs, newest first, from the one behind the id ``before``."""
         ...
 
