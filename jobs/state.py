@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from re import ASCII
+from re import compile as regex
 from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
 """A JSON object that this room carries without looking inside."""
+
+
+_NAME = regex(r"[\w.-]{1,64}", ASCII)
 
 
 class JobState(StrEnum):
@@ -95,7 +100,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the running attempt is: a stage name, and ``step`` of ``steps`` (0 of 0 when unknown)."""
+    """How far the running attempt is: a stage name (empty before the first), and ``step`` of ``steps``."""
 
     stage: str = ""
     step: int = 0
@@ -107,6 +112,11 @@ class NewJob:
     """What a client hands in.
 
     ``spec`` is opaque here; ``expires_in`` is the longest wait in the queue, in seconds.
+    ``id``, ``queue`` and ``tenant`` become parts of keys: 1 to 64 letters, digits, ``_``, ``.`` or ``-``.
+    Ids sort in the order of creation.
+
+    Raises:
+        ValueError: one of the three is no such name.
     """
 
     id: str
@@ -115,6 +125,11 @@ class NewJob:
     tenant: str = "default"
     steps: int = 0
     expires_in: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in (self.id, self.queue, self.tenant):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not 1 to 64 letters, digits, '_', '.' or '-'.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +151,7 @@ class Job:
     failures: int = 0  # attempts that died or asked for a retry; a release is none
     worker: str | None = None  # holder of the lease while in progress
     lease_expires_at: float | None = None
+    ahead: int | None = None  # jobs of its queue in front of it, while queued
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed
     error: JobError | None = None  # the job's, or the latest failed attempt's
@@ -171,7 +187,7 @@ class JobFilter:
     state: JobState | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Worker:
     """A worker that said lately that it is alive, and the queues it serves."""
 

@@ -82,6 +82,10 @@ class JobStore(Protocol):
         """End queued jobs that waited longer than they were willing to."""
         ...
 
+    def nudged_at(self, job_id: str, queue: str) -> float | None:
+        """When the message of a queued job was last sent, or None when it is not queued."""
+        ...
+
     def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
         """Ids of queued jobs last nudged before this time, oldest first, marked as nudged now."""
         ...
@@ -106,10 +110,6 @@ class JobStore(Protocol):
 
     def count(self, which: JobFilter) -> int:
         """How many jobs match."""
-        ...
-
-    def position(self, job: Job) -> int | None:
-        """How many jobs of its queue are ahead of it, or None when it is not queued."""
         ...
 
     def pace(self, queue: str) -> float | None:

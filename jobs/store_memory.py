@@ -1,0 +1,332 @@
+"""Job records in this process: the reference that the Redis store is held to, and a store for unit tests."""
+
+from __future__ import annotations
+
+import json
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
+from jobs.policy import Policy
+from jobs.state import (
+    TRANSITIONS,
+    Event,
+    Job,
+    JobError,
+    JobFilter,
+    JobState,
+    Json,
+    Lease,
+    NewJob,
+    Progress,
+    Transition,
+    Worker,
+)
+
+_PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
+
+
+class MemoryJobStore:
+    """The JobStore as plain Python under one lock. ``clock`` gives Unix seconds."""
+
+    def __init__(self, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._lock = RLock()
+        self._jobs: dict[str, Job] = {}
+        self._logs: dict[str, list[Event]] = {}
+        self._nudged: dict[str, float] = {}
+        self._ended_by: dict[str, tuple[str, Lease]] = {}
+        self._pace: dict[str, float] = {}
+        self._workers: dict[str, Worker] = {}
+
+    def submit(self, new: NewJob) -> Job:
+        with self._lock:
+            if new.id not in self._jobs:
+                now = self.now()
+                fresh = Job(
+                    id=new.id,
+                    queue=new.queue,
+                    tenant=new.tenant,
+                    spec=json.loads(json.dumps(new.spec)),
+                    state=JobState.QUEUED,
+                    created_at=now,
+                    queue_deadline=None if new.expires_in is None else now + new.expires_in,
+                    progress=Progress(steps=new.steps),
+                )
+                self._write("submit", None, fresh, by="submit")
+            return self.get(new.id)
+
+    def cancel(self, job_id: str) -> Job:
+        with self._lock:
+            job = self.get(job_id)
+            if job.cancel_requested_at is not None:
+                return job
+            if job.state.is_final:
+                raise InvalidTransitionError(job_id, "cancel", job.state)
+            flagged = replace(job, cancel_requested_at=self.now())
+            if job.state is JobState.QUEUED:
+                return self._write("cancel", job, replace(flagged, state=JobState.CANCELLED), by="cancel")
+            self._jobs[job_id] = flagged
+            self._emit(job_id, "cancel_requested", by="cancel")
+            return flagged
+
+    def remove(self, job_id: str) -> None:
+        with self._lock:
+            job = self.get(job_id)
+            if not job.state.is_final:
+                raise InvalidTransitionError(job_id, "remove", job.state)
+            del self._jobs[job_id], self._logs[job_id]
+
+    def claim(self, job_id: str, worker: str) -> Job | None:
+        with self._lock:
+            job = self._jobs.get(job_id)
+            if job is None or job.state is not JobState.QUEUED or self._is_overdue(job):
+                return None
+            claimed = replace(
+                job,
+                state=JobState.IN_PROGRESS,
+                worker=worker,
+                attempt=job.attempt + 1,
+                started_at=self.now(),
+                lease_expires_at=self._lease_end(),
+            )
+            return self._write("claim", job, claimed, by="claim", attempt=claimed.attempt, worker=worker)
+
+    def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
+        with self._lock:
+            job = self._held(lease)
+            told = progress or job.progress
+            if (told.stage, told.step) != (job.progress.stage, job.progress.step):
+                self._emit(job.id, "progress", stage=told.stage, step=told.step, steps=told.steps)
+            self._jobs[job.id] = replace(job, progress=told, lease_expires_at=self._lease_end())
+            return job.cancel_requested_at is not None
+
+    def succeed(self, lease: Lease, result: Json) -> Job:
+        with self._lock:
+            job = self._held_or_ended("succeed", lease)
+            if job.state is not JobState.IN_PROGRESS:
+                return job
+            if job.cancel_requested_at is None:
+                self._learn_pace(job)
+                job = replace(job, result=json.loads(json.dumps(result)), error=None)
+            return self._end_attempt("succeed", job, JobState.COMPLETED)
+
+    def retry(self, lease: Lease, error: JobError) -> Job:
+        with self._lock:
+            job = self._held_or_ended("retry", lease)
+            return self._fail_attempt("retry", job, error) if job.state is JobState.IN_PROGRESS else job
+
+    def release(self, lease: Lease) -> Job:
+        with self._lock:
+            job = self._held_or_ended("release", lease)
+            return (
+                self._end_attempt("release", job, JobState.QUEUED)
+                if job.state is JobState.IN_PROGRESS
+                else job
+            )
+
+    def fail(self, lease: Lease, error: JobError) -> Job:
+        with self._lock:
+            job = self._held_or_ended("fail", lease)
+            if job.state is not JobState.IN_PROGRESS:
+                return job
+            return self._end_attempt("fail", replace(job, error=error), JobState.FAILED, error=_told(error))
+
+    def announce(self, worker: str, queues: Sequence[str]) -> None:
+        with self._lock:
+            self._workers[worker] = Worker(worker, tuple(queues), self.now())
+
+    def retire(self, worker: str) -> None:
+        with self._lock:
+            self._workers.pop(worker, None)
+
+    def rescue(self, limit: int = 100) -> list[Job]:
+        with self._lock:
+            lapsed = self._due(lambda job: job.lease_expires_at, JobState.IN_PROGRESS)[:limit]
+            return [
+                self._fail_attempt(
+                    "rescue",
+                    job,
+                    JobError(
+                        "worker_lost",
+                        f"Worker {job.worker} stopped answering during attempt {job.attempt}.",
+                    ),
+                )
+                for job in lapsed
+            ]
+
+    def expire(self, limit: int = 100) -> list[Job]:
+        error = JobError("expired", "No worker took the job before its deadline.")
+        with self._lock:
+            return [
+                self._write(
+                    "expire",
+                    job,
+                    replace(job, state=JobState.EXPIRED, error=error),
+                    by="expire",
+                    error=_told(error),
+                )
+                for job in self._due(_unclaimed_deadline, JobState.QUEUED)[:limit]
+            ]
+
+    def nudged_at(self, job_id: str, queue: str) -> float | None:
+        with self._lock:
+            return self._nudged[job_id] if self._is_queued(job_id, queue) else None
+
+    def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
+        with self._lock:
+            late = sorted(
+                (nudged, job_id)
+                for job_id, nudged in self._nudged.items()
+                if nudged < nudged_before and self._is_queued(job_id, queue)
+            )[:limit]
+            self._nudged.update((job_id, self.now()) for _, job_id in late)
+            return [job_id for _, job_id in late]
+
+    def outdated(self, limit: int = 100) -> list[str]:
+        with self._lock:
+            return [job.id for job in self._due(lambda job: job.expires_at)][:limit]
+
+    def get(self, job_id: str) -> Job:
+        with self._lock:
+            if job_id not in self._jobs:
+                raise JobNotFoundError(job_id)
+            return self._with_place(self._jobs[job_id])
+
+    def events(self, job_id: str, after: int = 0) -> list[Event]:
+        with self._lock:
+            self.get(job_id)
+            return [event for event in self._logs[job_id] if event.id > after]
+
+    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+        with self._lock:
+            ids = sorted(job.id for job in self._matching(which))
+            older = ids[: len(ids) if before is None else bisect_left(ids, before)]
+            return [self.get(job_id) for job_id in reversed(older[-limit:])]
+
+    def count(self, which: JobFilter) -> int:
+        with self._lock:
+            return sum(1 for _ in self._matching(which))
+
+    def pace(self, queue: str) -> float | None:
+        with self._lock:
+            return self._pace.get(queue)
+
+    def workers(self) -> list[Worker]:
+        with self._lock:
+            heard_since = self.now() - self._policy.worker_silence_seconds
+            return sorted(worker for worker in self._workers.values() if worker.seen_at >= heard_since)
+
+    def now(self) -> float:
+        return round(self._clock(), 3)
+
+    def ping(self) -> None:
+        """A store in this process always answers."""
+
+    def _write(self, verb: str, old: Job | None, new: Job, **data: Any) -> Job:
+        """The only place where a state changes."""
+        source = old.state if old else None
+        if Transition(verb, source, new.state) not in TRANSITIONS:
+            raise AssertionError(f"{verb}: no way from {source} to {new.state}")
+        now = self.now()
+        if new.state is JobState.QUEUED:
+            self._nudged[new.id] = now
+        if new.state.is_final:
+            new = replace(
+                new,
+                finished_at=now,
+                expires_at=now + self._policy.retention_seconds,
+                lease_expires_at=None,
+                progress=replace(new.progress, stage=""),
+            )
+        self._jobs[new.id] = new
+        self._emit(new.id, new.state, **data)
+        if new.state.is_final:  # progress has served its purpose; the transitions stay
+            self._logs[new.id] = [event for event in self._logs[new.id] if event.type != "progress"]
+        return self._with_place(new)
+
+    def _end_attempt(self, verb: str, job: Job, target: JobState, **data: Any) -> Job:
+        """How an attempt ends, whoever ends it. A cancel that was acknowledged wins over every outcome."""
+        self._ended_by[job.id] = (verb, job.lease)
+        ended = replace(job, state=JobState.CANCELLED if job.cancel_requested_at is not None else target)
+        if ended.state is JobState.QUEUED:
+            progress = Progress(steps=job.progress.steps)
+            ended = replace(ended, worker=None, lease_expires_at=None, started_at=None, progress=progress)
+        return self._write(verb, job, ended, by=verb, attempt=job.attempt, worker=job.worker, **data)
+
+    def _fail_attempt(self, verb: str, job: Job, error: JobError) -> Job:
+        """After an error that may pass: another attempt while there are any left."""
+        job = replace(job, failures=job.failures + 1, error=error)
+        left = job.failures < self._policy.max_attempts
+        return self._end_attempt(verb, job, JobState.QUEUED if left else JobState.FAILED, error=_told(error))
+
+    def _held(self, lease: Lease) -> Job:
+        job = self.get(lease.job_id)
+        if job.state is not JobState.IN_PROGRESS or job.lease != lease:
+            raise LeaseLostError(lease.job_id, lease.attempt)
+        return job
+
+    def _held_or_ended(self, verb: str, lease: Lease) -> Job:
+        """The held job, or the job as it is when this verb already ended this very attempt."""
+        job = self.get(lease.job_id)
+        if self._ended_by.get(job.id) == (verb, lease) and job.attempt == lease.attempt:
+            return job
+        return self._held(lease)
+
+    def _emit(self, job_id: str, kind: str, **data: Any) -> None:
+        log = self._logs.setdefault(job_id, [])
+        log.append(Event(id=log[-1].id + 1 if log else 1, type=str(kind), at=self.now(), data=data))
+
+    def _learn_pace(self, job: Job) -> None:
+        took = self.now() - (job.started_at or 0)
+        known = self._pace.get(job.queue, took)
+        self._pace[job.queue] = known + _PACE_WEIGHT * (took - known)
+
+    def _with_place(self, job: Job) -> Job:
+        if job.state is not JobState.QUEUED:
+            return replace(job, ahead=None)
+        queue = JobFilter(queue=job.queue, state=JobState.QUEUED)
+        return replace(job, ahead=sum(1 for other in self._matching(queue) if other.id < job.id))
+
+    def _matching(self, which: JobFilter) -> Iterator[Job]:
+        for job in self._jobs.values():
+            if (
+                which.tenant in (None, job.tenant)
+                and which.queue in (None, job.queue)
+                and which.state in (None, job.state)
+            ):
+                yield job
+
+    def _due(self, when: Callable[[Job], float | None], state: JobState | None = None) -> list[Job]:
+        now = self.now()
+        due = [
+            (at, job.id)
+            for job in self._jobs.values()
+            if (at := when(job)) is not None and at <= now and state in (None, job.state)
+        ]
+        return [self._jobs[job_id] for _, job_id in sorted(due)]
+
+    def _is_queued(self, job_id: str, queue: str) -> bool:
+        job = self._jobs.get(job_id)
+        return job is not None and job.queue == queue and job.state is JobState.QUEUED
+
+    def _is_overdue(self, job: Job) -> bool:
+        deadline = _unclaimed_deadline(job)
+        return deadline is not None and deadline <= self.now()
+
+    def _lease_end(self) -> float:
+        return self.now() + self._policy.lease_seconds
+
+
+def _unclaimed_deadline(job: Job) -> float | None:
+    """A job that ran before has no deadline left to miss."""
+    return job.queue_deadline if job.attempt == 0 else None
+
+
+def _told(error: JobError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message}

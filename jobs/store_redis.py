@@ -1,0 +1,298 @@
+"""Job records in Redis: verbs.lua does the work, this module speaks to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import merge
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+from redis import Redis, exceptions
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError, StoreUnavailableError
+from jobs.policy import Policy
+from jobs.state import (
+    TRANSITIONS,
+    Event,
+    Job,
+    JobError,
+    JobFilter,
+    JobState,
+    Json,
+    Lease,
+    NewJob,
+    Progress,
+    Worker,
+)
+
+_UNAVAILABLE = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+)
+
+
+def connect(url: str) -> Redis:
+    """A client for the job store that answers or gives up within seconds.
+
+    Repeating a command after a lost connection is safe: every verb is idempotent for its caller.
+    """
+    return Redis.from_url(
+        url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2),
+    )
+
+
+class RedisJobStore:
+    """The JobStore on a Redis-compatible server, 6.2 or newer, not in cluster mode (nor is Celery's broker).
+
+    ``clock`` replaces the server's clock, in Unix seconds; production leaves it out.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        policy: Policy,
+        *,
+        prefix: str = "wan:",
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._redis = redis
+        self._policy = policy
+        self._prefix = prefix
+        self._clock = clock
+        self._script = redis.register_script(_script_source())
+
+    def submit(self, new: NewJob) -> Job:
+        return _job(
+            self._call(
+                "submit",
+                new.id,
+                new.queue,
+                new.tenant,
+                json.dumps(new.spec, ensure_ascii=False, separators=(",", ":")),
+                new.steps,
+                "" if new.expires_in is None else _ms(new.expires_in),
+                self._policy.max_attempts,
+                _ms(self._policy.retention_seconds),
+            )
+        )
+
+    def cancel(self, job_id: str) -> Job:
+        return _job(self._call("cancel", job_id))
+
+    def remove(self, job_id: str) -> None:
+        self._call("remove", job_id)
+
+    def claim(self, job_id: str, worker: str) -> Job | None:
+        answer = self._run("claim", job_id, worker, _ms(self._policy.lease_seconds))
+        return None if answer[0] == b"refused" else _job(answer)
+
+    def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
+        told = (progress.stage, progress.step, progress.steps) if progress else ("", 0, 0)
+        answer = self._held("heartbeat", lease, _ms(self._policy.lease_seconds), *told)
+        return bool(answer[1])
+
+    def succeed(self, lease: Lease, result: Json) -> Job:
+        return _job(self._held("succeed", lease, json.dumps({"result": result}, ensure_ascii=False)))
+
+    def retry(self, lease: Lease, error: JobError) -> Job:
+        return _job(self._held("retry", lease, error.code, error.message))
+
+    def release(self, lease: Lease) -> Job:
+        return _job(self._held("release", lease))
+
+    def fail(self, lease: Lease, error: JobError) -> Job:
+        return _job(self._held("fail", lease, error.code, error.message))
+
+    def announce(self, worker: str, queues: Sequence[str]) -> None:
+        self._call("announce", worker, json.dumps(list(queues)))
+
+    def retire(self, worker: str) -> None:
+        with _unavailable():
+            self._redis.hdel(self._key("workers"), worker)
+
+    def rescue(self, limit: int = 100) -> list[Job]:
+        return [_job(answer) for answer in self._call("rescue", limit)[1:]]
+
+    def expire(self, limit: int = 100) -> list[Job]:
+        return [_job(answer) for answer in self._call("expire", limit)[1:]]
+
+    def nudged_at(self, job_id: str, queue: str) -> float | None:
+        with _unavailable():
+            score = self._redis.zscore(self._key("nudged", queue), job_id)
+        return None if score is None else float(score) / 1000
+
+    def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
+        return _texts(self._call("unclaimed", queue, _ms(nudged_before), limit)[1])
+
+    def outdated(self, limit: int = 100) -> list[str]:
+        return _texts(self._call("outdated", limit)[1])
+
+    def get(self, job_id: str) -> Job:
+        return _job(self._call("get", job_id))
+
+    def events(self, job_id: str, after: int = 0) -> list[Event]:
+        with _unavailable():
+            entries = [json.loads(entry) for entry in self._redis.lrange(self._key("events", job_id), 0, -1)]
+        if not entries:
+            raise JobNotFoundError(job_id)
+        return [
+            Event(id=entry["id"], type=entry["type"], at=entry["at"] / 1000, data=entry["data"])
+            for entry in entries
+            if entry["id"] > after
+        ]
+
+    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+        with _unavailable():
+            ranges = self._redis.pipeline(transaction=False)
+            for bucket in self._buckets(which):
+                newest = f"({before}" if before else "+"
+                ranges.zrange(bucket, newest, "-", desc=True, bylex=True, offset=0, num=limit)
+            page = list(islice(merge(*ranges.execute(), reverse=True), limit))
+            records = self._redis.pipeline(transaction=False)
+            for job_id in page:
+                self._script(keys=[self._prefix], args=["get", self._time(), job_id], client=records)
+            # A job removed between the index and the record is refused here, and left out.
+            return [_job(answer) for answer in records.execute() if answer[0] == b"ok"]
+
+    def count(self, which: JobFilter) -> int:
+        with _unavailable():
+            reads = self._redis.pipeline(transaction=False)
+            for bucket in self._buckets(which):
+                reads.zcard(bucket)
+            return sum(reads.execute())
+
+    def pace(self, queue: str) -> float | None:
+        with _unavailable():
+            milliseconds = self._redis.hget(self._key("pace"), queue)
+        return None if milliseconds is None else float(milliseconds) / 1000
+
+    def workers(self) -> list[Worker]:
+        with _unavailable():
+            said = self._redis.hgetall(self._key("workers"))
+        heard_since = self.now() - self._policy.worker_silence_seconds
+        workers = (_worker(name, entry) for name, entry in said.items())
+        return sorted(worker for worker in workers if worker.seen_at >= heard_since)
+
+    def now(self) -> float:
+        if self._clock:
+            return self._clock()
+        with _unavailable():
+            seconds, microseconds = self._redis.time()
+        return float(seconds) + microseconds / 1e6
+
+    def ping(self) -> None:
+        with _unavailable():
+            self._redis.ping()
+
+    def _held(self, verb: str, lease: Lease, *args: str | int) -> list[Any]:
+        return self._call(verb, lease.job_id, lease.worker, lease.attempt, *args)
+
+    def _call(self, verb: str, *args: str | int) -> list[Any]:
+        answer = self._run(verb, *args)
+        if answer[0] == b"refused":
+            _raise_refusal(verb, args, answer[1].decode(), answer[2].decode())
+        return answer
+
+    def _run(self, verb: str, *args: str | int) -> list[Any]:
+        with _unavailable():
+            answer: list[Any] = self._script(keys=[self._prefix], args=[verb, self._time(), *args])
+        return answer
+
+    def _time(self) -> str | int:
+        return "" if self._clock is None else _ms(self._clock())
+
+    def _key(self, kind: str, name: str = "") -> str:
+        return f"{self._prefix}{kind}:{name}" if name else f"{self._prefix}{kind}"
+
+    def _buckets(self, which: JobFilter) -> Iterator[str]:
+        """The index keys that hold exactly the matching jobs: at most one a queue and state."""
+        queues = [which.queue] if which.queue else _texts(self._redis.smembers(self._key("queues")))
+        states = [which.state] if which.state else list(JobState)
+        for queue in queues:
+            for state in states:
+                yield self._key("index", f"{which.tenant or '*'}:{queue}:{state}")
+
+
+def _script_source() -> str:
+    allowed = ", ".join(
+        f'["{t.verb} {t.source or "new"} {t.target}"] = true' for t in sorted(TRANSITIONS, key=str)
+    )
+    verbs = files("jobs").joinpath("verbs.lua").read_text(encoding="utf-8")
+    return f"local ALLOWED = {{ {allowed} }}\n{verbs}"
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        raise StoreUnavailableError(
+            f"The job store does not answer ({error}). Check that Redis runs and that REDIS_URL points at it."
+        ) from error
+
+
+def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str) -> None:
+    job_id = str(args[0])
+    if why == "missing":
+        raise JobNotFoundError(job_id)
+    if why == "lease":
+        raise LeaseLostError(job_id, int(args[2]))
+    raise InvalidTransitionError(job_id, verb, state)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _texts(values: Any) -> list[str]:
+    return [value.decode() for value in values]
+
+
+def _worker(name: Any, entry: Any) -> Worker:
+    told = json.loads(entry)
+    return Worker(name.decode(), tuple(told["queues"]), told["seen"] / 1000)
+
+
+def _job(answer: list[Any]) -> Job:
+    """The record from a script's snapshot: fields, spec, outcome, place in the queue."""
+    _, flat, spec, outcome, ahead = answer
+    fields = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+    ended = json.loads(outcome) if outcome else {}
+    error = ended.get("error")
+    return Job(
+        id=fields["id"],
+        queue=fields["queue"],
+        tenant=fields["tenant"],
+        spec=json.loads(spec),
+        state=JobState(fields["state"]),
+        created_at=int(fields["created"]) / 1000,
+        started_at=_time(fields, "started"),
+        finished_at=_time(fields, "finished"),
+        expires_at=_time(fields, "expires"),
+        queue_deadline=_time(fields, "deadline"),
+        cancel_requested_at=_time(fields, "cancel"),
+        attempt=int(fields["attempt"]),
+        failures=int(fields["failures"]),
+        worker=fields.get("worker"),
+        lease_expires_at=_time(fields, "lease"),
+        ahead=ahead,
+        progress=Progress(fields.get("stage", ""), int(fields.get("step", 0)), int(fields["steps"])),
+        result=ended.get("result"),
+        error=JobError(**error) if error else None,
+    )
+
+
+def _time(fields: dict[str, str], name: str) -> float | None:
+    return int(fields[name]) / 1000 if name in fields else None

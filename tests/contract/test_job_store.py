@@ -1,0 +1,466 @@
+"""One suite for every JobStore: what the verbs promise, whoever keeps the records."""
+
+import pytest
+
+from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
+from jobs.policy import Policy
+from jobs.state import FINAL_STATES, Job, JobError, JobFilter, JobState, Lease, NewJob, Progress
+from jobs.store import JobStore
+from jobs.store_memory import MemoryJobStore
+from jobs.store_redis import RedisJobStore, connect
+
+POLICY = Policy(lease_seconds=30, max_attempts=3, retention_seconds=1000, worker_silence_seconds=60)
+OOM = JobError("out_of_memory", "The GPU ran out of memory.")
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = 1_763_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request, clock) -> JobStore:
+    if request.param == "memory":
+        return MemoryJobStore(POLICY, clock)
+    return RedisJobStore(connect(request.getfixturevalue("redis_url")), POLICY, clock=clock)
+
+
+def new_job(number: int = 1, **changes) -> NewJob:
+    fields = {"id": f"job_{number:04}", "queue": "t2v-A14B", "spec": {"prompt": "a cat 🐈"}, "steps": 20}
+    return NewJob(**(fields | changes))
+
+
+def submitted(store: JobStore, number: int = 1, **changes) -> Job:
+    return store.submit(new_job(number, **changes))
+
+
+def claimed(store: JobStore, number: int = 1, worker: str = "w1", **changes) -> Job:
+    job = store.claim(submitted(store, number, **changes).id, worker)
+    assert job is not None
+    return job
+
+
+def ended(store: JobStore, state: JobState, number: int) -> Job:
+    if state is JobState.EXPIRED:
+        submitted(store, number, expires_in=0)
+        return store.expire()[0]
+    job = claimed(store, number)
+    if state is JobState.COMPLETED:
+        return store.succeed(job.lease, {"artifact": "a.mp4"})
+    if state is JobState.FAILED:
+        return store.fail(job.lease, OOM)
+    store.cancel(job.id)
+    return store.release(job.lease)
+
+
+def log(store: JobStore, job_id: str) -> list[str]:
+    return [event.type for event in store.events(job_id)]
+
+
+class TestSubmit:
+    def test_writes_a_queued_job_with_all_that_was_handed_in(self, store, clock):
+        job = submitted(store, tenant="acme", expires_in=60)
+        assert job == store.get(job.id)
+        assert (job.state, job.queue, job.tenant, job.spec) == (
+            "queued",
+            "t2v-A14B",
+            "acme",
+            {"prompt": "a cat 🐈"},
+        )
+        assert (job.created_at, job.queue_deadline) == (clock.time, clock.time + 60)
+        assert (job.attempt, job.failures, job.worker, job.finished_at, job.result) == (
+            0,
+            0,
+            None,
+            None,
+            None,
+        )
+        assert job.progress == Progress("", 0, 20)
+
+    def test_of_a_known_id_changes_nothing(self, store):
+        first = claimed(store)
+        assert store.submit(new_job(spec={"prompt": "another"})) == first
+        assert log(store, first.id) == ["queued", "in_progress"]
+
+    @pytest.mark.parametrize("name", ["", "a:b", "*", "a b", "é", "x" * 65, "a\n"])
+    @pytest.mark.parametrize("field", ["id", "queue", "tenant"])
+    def test_refuses_names_that_could_collide_with_other_keys(self, field, name):
+        with pytest.raises(ValueError, match="letters"):
+            new_job(**{field: name})
+
+
+class TestClaim:
+    def test_grants_a_lease_and_counts_the_attempt(self, store, clock):
+        submitted(store)
+        clock.pass_seconds(5)
+        job = store.claim("job_0001", "w1")
+        assert job == store.get("job_0001")
+        assert (job.state, job.worker, job.attempt) == ("in_progress", "w1", 1)
+        assert (job.started_at, job.lease_expires_at) == (clock.time, clock.time + 30)
+
+    def test_of_a_job_that_is_not_there_gives_nothing(self, store):
+        assert store.claim("job_9999", "w1") is None
+
+    def test_is_refused_while_somebody_holds_the_job(self, store):
+        held = claimed(store)
+        assert store.claim(held.id, "w1") is None
+        assert store.claim(held.id, "w2") is None
+        assert store.get(held.id) == held
+
+    @pytest.mark.parametrize("state", sorted(FINAL_STATES))
+    def test_is_refused_once_the_job_is_final(self, store, state):
+        job = ended(store, state, 1)
+        assert store.claim(job.id, "w2") is None
+        assert store.get(job.id) == job
+
+    def test_is_refused_past_the_deadline_even_before_the_sweep(self, store, clock):
+        job = submitted(store, expires_in=60)
+        clock.pass_seconds(60)
+        assert store.claim(job.id, "w1") is None
+
+    def test_ignores_the_deadline_of_a_job_that_already_ran(self, store, clock):
+        job = claimed(store, expires_in=60)
+        store.release(job.lease)
+        clock.pass_seconds(61)
+        assert store.expire() == []
+        assert store.claim(job.id, "w2") is not None
+
+
+class TestHeartbeat:
+    def test_renews_the_lease(self, store, clock):
+        job = claimed(store)
+        clock.pass_seconds(29)
+        assert store.heartbeat(job.lease) is False
+        clock.pass_seconds(29)
+        assert store.rescue() == []
+        assert store.get(job.id).lease_expires_at == clock.time + 1
+
+    def test_notes_progress_and_logs_it_once(self, store):
+        job = claimed(store)
+        for step in (1, 1, 2):
+            store.heartbeat(job.lease, Progress("denoising", step, 20))
+        store.heartbeat(job.lease)
+        assert store.get(job.id).progress == Progress("denoising", 2, 20)
+        steps = [event.data for event in store.events(job.id) if event.type == "progress"]
+        assert steps == [{"stage": "denoising", "step": step, "steps": 20} for step in (1, 2)]
+
+    def test_tells_of_a_requested_cancel(self, store):
+        job = claimed(store)
+        store.cancel(job.id)
+        assert store.heartbeat(job.lease) is True
+
+
+LEASE_VERBS = {
+    "heartbeat": lambda store, lease: store.heartbeat(lease),
+    "succeed": lambda store, lease: store.succeed(lease, {"artifact": "late.mp4"}),
+    "retry": lambda store, lease: store.retry(lease, OOM),
+    "release": lambda store, lease: store.release(lease),
+    "fail": lambda store, lease: store.fail(lease, OOM),
+}
+
+
+class TestFence:
+    @pytest.mark.parametrize("verb", LEASE_VERBS)
+    def test_a_worker_that_lost_its_lease_changes_nothing(self, store, clock, verb):
+        old = claimed(store).lease
+        clock.pass_seconds(31)
+        store.rescue()
+        new = store.claim(old.job_id, "w2")
+        with pytest.raises(LeaseLostError):
+            LEASE_VERBS[verb](store, old)
+        assert store.get(old.job_id) == new
+
+    @pytest.mark.parametrize("verb", LEASE_VERBS)
+    def test_the_same_worker_on_an_older_attempt_changes_nothing(self, store, verb):
+        old = claimed(store).lease
+        store.release(old)
+        new = store.claim(old.job_id, "w1")
+        with pytest.raises(LeaseLostError):
+            LEASE_VERBS[verb](store, old)
+        assert store.get(old.job_id) == new
+
+    @pytest.mark.parametrize("verb", LEASE_VERBS)
+    def test_another_worker_cannot_use_the_attempt(self, store, verb):
+        job = claimed(store)
+        with pytest.raises(LeaseLostError):
+            LEASE_VERBS[verb](store, Lease(job.id, "w2", 1))
+        assert store.get(job.id) == job
+
+    @pytest.mark.parametrize("verb", LEASE_VERBS)
+    @pytest.mark.parametrize("state", sorted(FINAL_STATES - {JobState.EXPIRED}))
+    def test_a_final_state_is_written_once(self, store, state, verb):
+        job = ended(store, state, 1)
+        with pytest.raises(LeaseLostError):
+            LEASE_VERBS[verb](store, Lease(job.id, "w9", 1))
+        assert store.get(job.id) == job
+
+    @pytest.mark.parametrize("verb", LEASE_VERBS)
+    def test_of_a_job_that_is_gone_says_so(self, store, verb):
+        with pytest.raises(JobNotFoundError):
+            LEASE_VERBS[verb](store, Lease("job_9999", "w1", 1))
+
+    @pytest.mark.parametrize("verb", sorted(LEASE_VERBS.keys() - {"heartbeat"}))
+    def test_a_verb_whose_answer_got_lost_may_be_repeated(self, store, verb):
+        lease = claimed(store).lease
+        first = LEASE_VERBS[verb](store, lease)
+        events = log(store, lease.job_id)
+        assert LEASE_VERBS[verb](store, lease) == first
+        assert log(store, lease.job_id) == events
+
+
+class TestEnd:
+    def test_succeed_publishes_the_result_and_starts_the_retention(self, store, clock):
+        job = claimed(store)
+        clock.pass_seconds(8)
+        done = store.succeed(job.lease, {"artifact": "job_0001/1.mp4", "size": 7})
+        assert done == store.get(job.id)
+        assert (done.state, done.result) == ("completed", {"artifact": "job_0001/1.mp4", "size": 7})
+        assert (done.finished_at, done.expires_at) == (clock.time, clock.time + 1000)
+        assert (done.error, done.lease_expires_at, done.worker) == (None, None, "w1")
+
+    def test_succeed_after_a_failed_attempt_forgets_its_error(self, store):
+        job = claimed(store)
+        assert store.retry(job.lease, OOM).error == OOM
+        job = store.claim(job.id, "w2")
+        assert store.succeed(job.lease, {}).error is None
+
+    def test_fail_keeps_the_error_and_is_final_at_once(self, store):
+        failed = store.fail(claimed(store).lease, OOM)
+        assert (failed.state, failed.error, failed.result) == ("failed", OOM, None)
+
+    def test_retry_queues_the_job_until_its_attempts_are_used_up(self, store):
+        submitted(store)
+        for attempt in (1, 2):
+            job = store.retry(store.claim("job_0001", "w1").lease, OOM)
+            assert (job.state, job.failures, job.worker, job.started_at) == ("queued", attempt, None, None)
+        job = store.retry(store.claim("job_0001", "w1").lease, OOM)
+        assert (job.state, job.failures, job.attempt, job.error) == ("failed", 3, 3, OOM)
+
+    def test_release_costs_no_attempt(self, store):
+        submitted(store)
+        for _ in range(5):
+            job = store.release(store.claim("job_0001", "w1").lease)
+        assert (job.state, job.failures, job.attempt) == ("queued", 0, 5)
+
+    def test_the_log_keeps_the_transitions_and_their_causes_but_not_the_progress(self, store):
+        job = claimed(store)
+        store.heartbeat(job.lease, Progress("denoising", 1, 20))
+        store.retry(job.lease, OOM)
+        store.succeed(store.claim(job.id, "w2").lease, {})
+        events = store.events(job.id)
+        assert [event.type for event in events] == [
+            "queued",
+            "in_progress",
+            "queued",
+            "in_progress",
+            "completed",
+        ]
+        assert [event.id for event in events] == [1, 2, 4, 5, 6]
+        assert events[2].data == {
+            "by": "retry",
+            "attempt": 1,
+            "worker": "w1",
+            "error": {"code": OOM.code, "message": OOM.message},
+        }
+
+    def test_events_can_be_read_from_a_known_one_on(self, store):
+        job = claimed(store)
+        assert [event.id for event in store.events(job.id, after=1)] == [2]
+        assert store.events(job.id, after=2) == []
+        with pytest.raises(JobNotFoundError):
+            store.events("job_9999")
+
+
+class TestCancel:
+    def test_ends_a_queued_job_now(self, store, clock):
+        job = store.cancel(submitted(store).id)
+        assert (job.state, job.cancel_requested_at, job.finished_at) == ("cancelled", clock.time, clock.time)
+
+    def test_asks_the_holder_of_a_running_job(self, store, clock):
+        job = claimed(store)
+        asked = store.cancel(job.id)
+        assert (asked.state, asked.cancel_requested_at) == ("in_progress", clock.time)
+        assert log(store, job.id) == ["queued", "in_progress", "cancel_requested"]
+
+    @pytest.mark.parametrize("verb", sorted(LEASE_VERBS.keys() - {"heartbeat"}))
+    def test_once_acknowledged_wins_over_every_outcome(self, store, verb):
+        job = claimed(store)
+        store.cancel(job.id)
+        assert LEASE_VERBS[verb](store, job.lease).state == "cancelled"
+        assert store.get(job.id).result is None
+
+    def test_wins_when_the_worker_dies(self, store, clock):
+        job = claimed(store)
+        store.cancel(job.id)
+        clock.pass_seconds(31)
+        assert [job.state for job in store.rescue()] == ["cancelled"]
+
+    def test_is_idempotent(self, store, clock):
+        job = claimed(store)
+        asked = store.cancel(job.id)
+        clock.pass_seconds(1)
+        assert store.cancel(job.id) == asked
+        done = store.release(job.lease)
+        assert store.cancel(job.id) == done
+        assert log(store, job.id) == ["queued", "in_progress", "cancel_requested", "cancelled"]
+
+    @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.EXPIRED])
+    def test_of_a_job_that_ended_otherwise_is_refused(self, store, state):
+        job = ended(store, state, 1)
+        with pytest.raises(InvalidTransitionError, match=state):
+            store.cancel(job.id)
+
+    def test_of_an_unknown_job_says_so(self, store):
+        with pytest.raises(JobNotFoundError):
+            store.cancel("job_9999")
+
+
+class TestSweeps:
+    def test_rescue_queues_the_jobs_whose_lease_ran_out_and_no_others(self, store, clock):
+        lost = claimed(store, 1)
+        clock.pass_seconds(15)
+        kept = claimed(store, 2)
+        clock.pass_seconds(15)
+        rescued = store.rescue()
+        assert [(job.id, job.state, job.failures) for job in rescued] == [(lost.id, "queued", 1)]
+        assert rescued[0].error.code == "worker_lost"
+        assert "w1" in rescued[0].error.message
+        assert store.get(kept.id) == kept
+
+    def test_rescue_gives_up_on_a_job_that_loses_every_worker(self, store, clock):
+        submitted(store)
+        for _ in range(3):
+            store.claim("job_0001", "w1")
+            clock.pass_seconds(31)
+            rescued = store.rescue()
+        assert [(job.state, job.attempt) for job in rescued] == [("failed", 3)]
+        assert store.rescue() == []
+
+    def test_rescue_takes_no_more_than_its_limit(self, store, clock):
+        for number in range(5):
+            claimed(store, number)
+        clock.pass_seconds(31)
+        assert [len(store.rescue(limit=2)) for _ in range(4)] == [2, 2, 1, 0]
+
+    def test_expire_ends_jobs_that_waited_too_long(self, store, clock):
+        late = submitted(store, 1, expires_in=10)
+        submitted(store, 2, expires_in=20)
+        submitted(store, 3)
+        clock.pass_seconds(10)
+        expired = store.expire()
+        assert [(job.id, job.state, job.error.code) for job in expired] == [(late.id, "expired", "expired")]
+        assert store.expire() == []
+
+    def test_unclaimed_names_each_late_nudge_once(self, store, clock):
+        submitted(store, 1)
+        clock.pass_seconds(10)
+        submitted(store, 2)
+        submitted(store, 3, queue="ti2v-5B")
+        assert store.nudged_at("job_0001", "t2v-A14B") == clock.time - 10
+        assert store.unclaimed("t2v-A14B", clock.time) == ["job_0001"]
+        assert store.unclaimed("t2v-A14B", clock.time) == []
+        assert store.nudged_at("job_0001", "t2v-A14B") == clock.time
+        assert store.unclaimed("t2v-A14B", clock.time + 1) == ["job_0001", "job_0002"]
+
+    def test_a_claimed_job_needs_no_nudge(self, store, clock):
+        claimed(store)
+        assert store.nudged_at("job_0001", "t2v-A14B") is None
+        assert store.unclaimed("t2v-A14B", clock.time + 1) == []
+
+    def test_outdated_names_what_retention_let_go_and_remove_forgets_it(self, store, clock):
+        job = ended(store, JobState.COMPLETED, 1)
+        clock.pass_seconds(999)
+        assert store.outdated() == []
+        clock.pass_seconds(1)
+        assert store.outdated() == [job.id]
+        store.remove(job.id)
+        assert store.outdated() == []
+        assert store.count(JobFilter()) == 0
+        for read in (store.get, store.events, store.remove):
+            with pytest.raises(JobNotFoundError):
+                read(job.id)
+
+    def test_remove_refuses_a_job_that_is_not_final(self, store):
+        job = claimed(store)
+        with pytest.raises(InvalidTransitionError):
+            store.remove(job.id)
+        assert store.get(job.id) == job
+
+
+class TestReads:
+    def test_find_and_count_by_state_tenant_and_queue(self, store):
+        for number in range(12):
+            submitted(store, number, tenant=f"t{number % 2}", queue=f"q{number % 3}")
+        for number in (0, 1, 6):
+            store.cancel(f"job_{number:04}")
+        cases = {
+            JobFilter(): {*range(12)},
+            JobFilter(tenant="t0"): {0, 2, 4, 6, 8, 10},
+            JobFilter(queue="q1"): {1, 4, 7, 10},
+            JobFilter(state=JobState.CANCELLED): {0, 1, 6},
+            JobFilter(tenant="t0", queue="q0", state=JobState.CANCELLED): {0, 6},
+            JobFilter(tenant="t1", state=JobState.QUEUED): {3, 5, 7, 9, 11},
+            JobFilter(tenant="nobody"): set(),
+        }
+        for which, numbers in cases.items():
+            expected = [f"job_{number:04}" for number in sorted(numbers, reverse=True)]
+            assert [job.id for job in store.find(which, limit=50)] == expected
+            assert store.count(which) == len(expected)
+
+    def test_pages_are_newest_first_and_do_not_overlap(self, store):
+        for number in range(7):
+            submitted(store, number, queue=f"q{number % 2}")
+        pages, before = [], None
+        while page := store.find(JobFilter(), limit=3, before=before):
+            pages.append([int(job.id[-4:]) for job in page])
+            before = page[-1].id
+        assert pages == [[6, 5, 4], [3, 2, 1], [0]]
+
+    def test_a_queued_job_knows_how_many_are_ahead_of_it(self, store):
+        for number in (1, 2, 3):
+            submitted(store, number)
+        submitted(store, 4, queue="ti2v-5B")
+        assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 3, 4)] == [0, 1, 2, 0]
+        store.claim("job_0001", "w1")
+        assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 3)] == [None, 0, 1]
+
+    def test_pace_learns_from_successes_only(self, store, clock):
+        assert store.pace("t2v-A14B") is None
+        for number, seconds in enumerate((10, 20)):
+            job = claimed(store, number)
+            clock.pass_seconds(seconds)
+            store.succeed(job.lease, {})
+        job = claimed(store, 3)
+        clock.pass_seconds(1)
+        store.fail(job.lease, OOM)
+        assert store.pace("t2v-A14B") == pytest.approx(12.0)
+
+    def test_workers_are_those_heard_of_lately(self, store, clock):
+        store.announce("w1", ["a", "b"])
+        clock.pass_seconds(50)
+        store.announce("w2", ["b"])
+        store.announce("w3", ["b"])
+        store.retire("w3")
+        assert [(worker.name, worker.queues) for worker in store.workers()] == [
+            ("w1", ("a", "b")),
+            ("w2", ("b",)),
+        ]
+        clock.pass_seconds(11)
+        assert [worker.name for worker in store.workers()] == ["w2"]
+
+    def test_the_clock_is_the_injected_one(self, store, clock):
+        assert store.now() == clock.time
+        store.ping()
