@@ -1,1 +1,1 @@
-"""The five Wan 2.2 tasks: catalog, requests, registry, pipelines. Knows no queue; torch only under pipelines/."""
+"""The five Wan 2.2 tasks: catalog, requests, registry, pipelines. Knows no queue."""

@@ -1,5 +1,7 @@
 """One suite for every JobStore: what the verbs promise, whoever keeps the records."""
 
+from typing import Any
+
 import pytest
 
 from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
@@ -39,8 +41,8 @@ def store(request, clock) -> JobStore:
 
 
 def new_job(number: int = 1, **changes) -> NewJob:
-    fields = {"id": f"job_{number:04}", "queue": "t2v-A14B", "spec": {"prompt": "a cat 🐈"}, "steps": 20}
-    return NewJob(**(fields | changes))
+    named: dict[str, Any] = {"id": f"job_{number:04}", "queue": "t2v-A14B", "steps": 20}
+    return NewJob(**({"spec": {"prompt": "a cat 🐈"}} | named | changes))
 
 
 def submitted(store: JobStore, number: int = 1, **changes) -> Job:
