@@ -48,11 +48,11 @@ class ArtifactStream(Iterator[bytes]):
         self._losses: tuple[type[Exception], ...] = (OSError, *losses)
 
     def __next__(self) -> bytes:
-        while self._skip:
-            self._skip -= len(self._take(self._skip))
         if not self._left:
             self.close()
             raise StopIteration
+        while self._skip:
+            self._skip -= len(self._take(self._skip))
         chunk = self._take(self._left)
         self._left -= len(chunk)
         return chunk
