@@ -1,0 +1,88 @@
+"""``python -m workers``: one pinned worker for each GPU, kept running, and the maintenance of all jobs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from threading import Event, Thread
+
+from jobs.connect import open_artifacts, open_store
+from jobs.dispatch import Dispatcher
+from jobs.embedded import broker_url
+from jobs.logs import configure_logging
+from wan_models.catalog import CATALOG
+from workers.gpus import GpuSelectionError, present_gpus, select_gpus
+from workers.maintenance import Maintenance
+from workers.processes import ProcessKeeper, Program, stop_on_signals
+from workers.settings import WorkerSettings, load_settings
+
+_SWEEP_SECONDS = 1.0
+_STOP_MARGIN_SECONDS = 30.0  # for the step under way and the video being finished, beyond the drain
+
+
+def worker_programs(gpus: Sequence[str], queues: Sequence[str], host: str) -> list[Program]:
+    """One worker a GPU, which sees that GPU alone; one CPU worker where there is none."""
+    places = [(f"gpu{gpu}", gpu) for gpu in gpus] or [("cpu", "")]
+    return [
+        Program(
+            name=f"worker {place}",
+            command=[
+                *(sys.executable, "-m", "workers.worker"),
+                *("--name", f"{place}@{host}", "--queues", ",".join(queues)),
+            ],
+            environment={"CUDA_VISIBLE_DEVICES": device},
+        )
+        for place, device in places
+    ]
+
+
+def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[str]) -> None:
+    """Run the workers and the maintenance until SIGTERM or Ctrl-C."""
+    stopped = Event()
+    stop_on_signals(stopped)
+    dispatcher = Dispatcher(broker_url(settings.redis_address))
+    maintenance = Maintenance(open_store(settings), open_artifacts(settings), dispatcher, list(CATALOG))
+    sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
+    sweeper.start()
+    programs = worker_programs(gpus, queues, socket.gethostname())
+    ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
+    sweeper.join()
+    dispatcher.close()
+
+
+def _queues(text: str) -> list[str]:
+    queues = list(CATALOG) if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in queues if name not in CATALOG]
+    if unknown or not queues:
+        raise ValueError(f"--queues {text}: write all, or some of {','.join(CATALOG)}.")
+    return queues
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and supervise."""
+    parser = ArgumentParser(
+        prog="python -m workers", description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--gpus", default="all", help="all, none (one CPU worker), a count, or a list such as 0,1 (default: all)"
+    )
+    parser.add_argument(
+        "--queues", default="all", help="model queues to serve, comma-separated (default: all)"
+    )
+    options = parser.parse_args(arguments)
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    try:
+        gpus = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
+        queues = _queues(options.queues)
+    except (GpuSelectionError, ValueError) as error:
+        parser.error(str(error))
+    supervise(settings, gpus, queues)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""A worker that shuts down: its running job gets a grace to finish in, then goes back to the queue."""
+
+from __future__ import annotations
+
+import time
+from multiprocessing import Value
+
+from wan_models.errors import GenerationStoppedError
+
+
+class DrainedError(GenerationStoppedError):
+    """The worker is shutting down and the job did not finish within the grace."""
+
+
+class Drain:
+    """Shared by a worker's parent process, which begins the drain, and the child it forked, which heeds it."""
+
+    def __init__(self, grace_seconds: float) -> None:
+        self._grace_seconds = grace_seconds
+        self._leave_at = Value("d", 0.0)  # by the monotonic clock, which both processes share; 0 is never
+
+    def begin(self) -> None:
+        """Start the grace."""
+        self._leave_at.value = time.monotonic() + self._grace_seconds
+
+    def check(self) -> None:
+        """Stop the run when the grace is over.
+
+        Raises:
+            DrainedError: it is.
+        """
+        if 0 < self._leave_at.value <= time.monotonic():
+            raise DrainedError("The worker is shutting down.")

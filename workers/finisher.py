@@ -1,0 +1,89 @@
+"""The second half of a job, beside the GPU: encode, upload, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from jobs.artifacts import ArtifactStore
+from jobs.store import JobStore
+from workers.lease import Hold
+from workers.outcome import Outcome
+
+Encoder = Callable[[Any, Path, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RawVideo:
+    """What the GPU stage leaves: uint8 frames [frames, height, width, 3], their rate, and what was measured."""
+
+    frames: Any
+    fps: int
+    metrics: dict[str, float | None]
+
+
+class Finisher:
+    """Finishes videos on one thread, under the lease of their job, at most one job behind the GPU."""
+
+    def __init__(self, store: JobStore, artifacts: ArtifactStore, outcome: Outcome, encode: Encoder) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._outcome = outcome
+        self._encode = encode
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="finisher")
+        self._current: Future[None] | None = None
+
+    def finish(self, held: Hold, video: RawVideo) -> None:
+        """Take over a job from the GPU stage. Waits while the job before it is still being finished."""
+        self.wait()
+        self._current = self._thread.submit(self._finish, held, video)
+
+    def wait(self) -> None:
+        """Wait until nothing is being finished."""
+        if self._current:
+            self._current.result()
+
+    def close(self) -> None:
+        """Finish what was taken over, then end the thread."""
+        self._thread.shutdown()
+
+    def _finish(self, held: Hold, video: RawVideo) -> None:
+        with self._outcome.of(held), TemporaryDirectory(prefix="wanserve-") as scratch:
+            file = Path(scratch) / "video.mp4"
+            metrics = dict(video.metrics)
+            held.report("encoding")
+            metrics["encode_seconds"] = _seconds(lambda: self._encode(video.frames, file, video.fps))
+            held.report("uploading")
+            key = f"{held.lease.job_id}/{held.lease.attempt}.mp4"
+            metrics["upload_seconds"] = _seconds(lambda: self._artifacts.put(key, file, "video/mp4"))
+            result = _result(key, file, video, metrics)
+            self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
+
+
+def _result(key: str, file: Path, video: RawVideo, metrics: dict[str, float | None]) -> dict[str, Any]:
+    """What the record of a completed job tells of its video."""
+    frames, height, width, _ = video.frames.shape
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {
+        "artifact": key,
+        "size": file.stat().st_size,
+        "sha256": sha256,
+        "width": width,
+        "height": height,
+        "frames": frames,
+        "fps": video.fps,
+        "metrics": {name: value and round(value, 4) for name, value in metrics.items()},
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

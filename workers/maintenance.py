@@ -1,0 +1,83 @@
+"""The sweeps that keep promises nobody else can: rescue, expire, relay, prune. Run any number of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from threading import Event
+
+from kombu.exceptions import OperationalError
+
+from jobs.artifacts import ArtifactStore
+from jobs.dispatch import Dispatcher
+from jobs.errors import JobNotFoundError, JobsError
+from jobs.state import JobState
+from jobs.store import JobStore
+
+# A message sent more recently may still be on its way, or between a worker's receiving and claiming.
+_GRACE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Maintenance:
+    """One sweeper over all jobs. Each duty is a method, takes little, and may be repeated."""
+
+    def __init__(
+        self, store: JobStore, artifacts: ArtifactStore, dispatcher: Dispatcher, queues: Sequence[str]
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._dispatcher = dispatcher
+        self._queues = queues
+
+    def run(self, stopped: Event, every_seconds: float) -> None:
+        """Sweep until stopped. A store that is away is waited for."""
+        while not stopped.wait(every_seconds):
+            try:
+                self.sweep()
+            except (JobsError, OperationalError) as error:
+                _log.warning("Maintenance waits: %s", error)
+
+    def sweep(self) -> None:
+        """Every duty once."""
+        self.rescue()
+        self.expire()
+        self.relay()
+        self.prune()
+
+    def rescue(self) -> None:
+        """Send jobs whose worker stopped answering round again."""
+        for job in self._store.rescue():
+            _log.warning("Rescued job %s after attempt %d: %s", job.id, job.attempt, job.state)
+            if job.state is JobState.QUEUED:
+                self._dispatcher.nudge(job)
+
+    def expire(self) -> None:
+        """End jobs that waited longer than they were willing to."""
+        for job in self._store.expire():
+            _log.info("Job %s expired in the queue", job.id)
+
+    def relay(self) -> None:
+        """Send the message again for each queued job whose message is lost."""
+        for queue in self._queues:
+            for job_id in self._store.unclaimed(queue, self._lost_before(queue)):
+                try:
+                    self._dispatcher.nudge(self._store.get(job_id))
+                except JobNotFoundError:
+                    continue
+
+    def prune(self) -> None:
+        """Forget jobs whose retention ran out: the artifacts first, so that none is left without a job."""
+        for job_id in self._store.outdated():
+            for artifact in self._artifacts.find(f"{job_id}/"):
+                self._artifacts.delete(artifact.key)
+            self._store.remove(job_id)
+
+    def _lost_before(self, queue: str) -> float:
+        """Queues are first in, first out: a job nudged before the oldest waiting message has none waiting."""
+        oldest = self._dispatcher.oldest(queue)
+        sent_at = self._store.nudged_at(oldest, queue) if oldest else self._store.now()
+        if sent_at is None:
+            return 0.0  # a stale message is in front; a worker will throw it away
+        return sent_at - _GRACE_SECONDS

@@ -1,0 +1,70 @@
+"""One job, from claim to the end of its GPU stage. Plain Python: Celery only says which job."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+from jobs.state import Job
+from jobs.store import JobStore
+from wan_models.registry import Registry
+from wan_models.request import VideoRequest
+from workers.drain import Drain
+from workers.finisher import Finisher, RawVideo
+from workers.lease import Hold, LeaseKeeper
+from workers.outcome import Outcome
+
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Runs jobs one after another on this process's device, and hands each video to the finisher."""
+
+    def __init__(
+        self,
+        worker: str,
+        store: JobStore,
+        registry: Registry,
+        keeper: LeaseKeeper,
+        outcome: Outcome,
+        finisher: Finisher,
+        drain: Drain,
+    ) -> None:
+        self._worker = worker
+        self._store = store
+        self._registry = registry
+        self._keeper = keeper
+        self._outcome = outcome
+        self._finisher = finisher
+        self._drain = drain
+
+    def run(self, job_id: str) -> None:
+        """Run a job if it can be claimed; a message that comes late or twice changes nothing.
+
+        Raises:
+            StoreUnavailableError: the claim could not be made; the relay will send the job again.
+        """
+        job = self._store.claim(job_id, self._worker)
+        if job is None:
+            _log.info("Job %s is not there to be claimed", job_id)
+            return
+        held = self._keeper.hold(job.lease)
+        with self._outcome.of(held):
+            video = self._generate(job, held)
+            self._finisher.finish(held, video)
+
+    def _generate(self, job: Job, held: Hold) -> RawVideo:
+        request = VideoRequest.model_validate(job.spec)
+        held.report("loading")
+        start = time.perf_counter()
+        pipeline = self._registry.load(request.task)
+        load_seconds = time.perf_counter() - start
+        generated = pipeline.generate(request, partial(self._after_step, held))
+        waited = (job.started_at or job.created_at) - job.created_at
+        metrics = {"queue_seconds": waited, "load_seconds": load_seconds, **generated.metrics}
+        return RawVideo(generated.frames, request.fps, metrics)
+
+    def _after_step(self, held: Hold, step: int, steps: int) -> None:
+        held.report("denoising", step, steps)
+        self._drain.check()

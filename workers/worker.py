@@ -1,0 +1,100 @@
+"""One worker: a Celery parent that receives, and one child that owns the device and runs the jobs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from celery import signals
+
+from jobs.connect import open_artifacts, open_store
+from jobs.dispatch import Dispatcher
+from jobs.embedded import broker_url
+from jobs.logs import configure_logging
+from wan_models.registry import Registry
+from workers.celery_app import create_celery
+from workers.drain import Drain
+from workers.finisher import Finisher
+from workers.lease import LeaseKeeper
+from workers.outcome import Outcome
+from workers.runner import Runner
+from workers.settings import WorkerSettings, load_settings
+
+_log = logging.getLogger(__name__)
+
+
+class Child:
+    """The composition root of the child process: everything with a thread or a connection is made here."""
+
+    def __init__(self, settings: WorkerSettings, worker: str, queues: Sequence[str], drain: Drain) -> None:
+        # Imported in the child alone: a parent that has touched CUDA cannot fork.
+        from wan_models.pipelines.video import encode_mp4  # noqa: PLC0415 - see above
+
+        self._open = ExitStack()
+        store = open_store(settings)
+        dispatcher = Dispatcher(broker_url(settings.redis_address))
+        self._open.callback(dispatcher.close)
+        keeper = self._open.enter_context(
+            LeaseKeeper(store, worker, queues, lease_seconds=settings.lease_seconds)
+        )
+        outcome = Outcome(store, dispatcher, keeper, patience_seconds=settings.lease_seconds)
+        finisher = Finisher(store, open_artifacts(settings), outcome, encode_mp4)
+        self._open.callback(finisher.close)
+        registry = Registry(settings.models_path)
+        self.runner = Runner(worker, store, registry, keeper, outcome, finisher, drain)
+
+    def close(self) -> None:
+        """Finish the video in hand, then let go of everything."""
+        self._open.close()
+
+
+class Worker:
+    """A worker process. Create it in the parent; the child appears when Celery forks."""
+
+    def __init__(self, settings: WorkerSettings, name: str, queues: Sequence[str]) -> None:
+        self._settings = settings
+        self._name = name
+        self._queues = queues
+        self._drain = Drain(settings.drain_seconds)
+        self._child: Child | None = None
+
+    def run(self) -> None:
+        """Serve the queues until the process is told to stop."""
+        signals.worker_process_init.connect(self._start_child, weak=False)
+        signals.worker_process_shutdown.connect(self._close_child, weak=False)
+        signals.worker_shutting_down.connect(self._begin_drain, weak=False)
+        app = create_celery(broker_url(self._settings.redis_address), self._queues, self._run_job)
+        app.worker_main(["worker", "--hostname", self._name, "--without-mingle", "--without-gossip"])
+
+    def _run_job(self, job_id: str) -> None:
+        if self._child is None:
+            raise RuntimeError("A job reached a process that was not set up to run it.")
+        self._child.runner.run(job_id)
+
+    def _start_child(self, **_: object) -> None:
+        self._child = Child(self._settings, self._name, self._queues, self._drain)
+
+    def _close_child(self, **_: object) -> None:
+        if self._child:
+            self._child.close()
+
+    def _begin_drain(self, **_: object) -> None:
+        self._drain.begin()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one worker: ``python -m workers.worker --name gpu0@host --queues t2v-A14B,ti2v-5B``."""
+    parser = ArgumentParser(prog="python -m workers.worker", description=__doc__)
+    parser.add_argument("--name", required=True, help="unique in the fleet, as name@host")
+    parser.add_argument("--queues", required=True, help="comma-separated model queues")
+    options = parser.parse_args(arguments)
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    Worker(settings, options.name, options.queues.split(",")).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
