@@ -13,11 +13,12 @@ from jobs.connect import open_artifacts, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.logs import configure_logging
+from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus
 from workers.maintenance import Maintenance
 from workers.processes import ProcessKeeper, Program, stop_on_signals
-from workers.settings import WorkerSettings, load_settings
+from workers.settings import WorkerSettings
 
 _SWEEP_SECONDS = 1.0
 _STOP_MARGIN_SECONDS = 30.0  # for the step under way and the video being finished, beyond the drain
@@ -67,13 +68,15 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m workers", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--gpus", default="all", help="all, none (one CPU worker), a count, or a list such as 0,1 (default: all)"
+        "--gpus",
+        default="all",
+        help="all, none (one CPU worker), a count, or a list such as 0,1 (default: all)",
     )
     parser.add_argument(
         "--queues", default="all", help="model queues to serve, comma-separated (default: all)"
     )
     options = parser.parse_args(arguments)
-    settings = load_settings()
+    settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
     try:
         gpus = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())

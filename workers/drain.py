@@ -17,7 +17,7 @@ class Drain:
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
-        self._leave_at = Value("d", 0.0)  # by the monotonic clock, which both processes share; 0 is never
+        self._leave_at = Value("d", 0.0)  # monotonic, which both processes share; 0 is never
 
     def begin(self) -> None:
         """Start the grace."""

@@ -21,7 +21,7 @@ Encoder = Callable[[Any, Path, int], None]
 
 @dataclass(frozen=True, slots=True)
 class RawVideo:
-    """What the GPU stage leaves: uint8 frames [frames, height, width, 3], their rate, and what was measured."""
+    """What the GPU stage leaves: uint8 frames [frames, height, width, 3], their rate, what was measured."""
 
     frames: Any
     fps: int

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 from types import TracebackType
+from typing import Self
 
 from jobs.errors import JobNotFoundError, JobsError, LeaseLostError, StoreUnavailableError
 from jobs.state import Lease, Progress
@@ -76,7 +77,7 @@ class LeaseKeeper:
         self._stopped = Event()
         self._thread = Thread(target=self._beat, name="lease-keeper", daemon=True)
 
-    def __enter__(self) -> LeaseKeeper:
+    def __enter__(self) -> Self:
         self._announce()
         self._thread.start()
         return self

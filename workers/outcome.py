@@ -56,9 +56,11 @@ class Outcome:
         except ModelsError as fault:
             error = JobError("generation_failed", str(fault))
             self.end(held, lambda: self._store.fail(lease, error))
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the attempt must end
             _log.exception("Job %s, attempt %d broke", lease.job_id, lease.attempt)
-            error = JobError("internal_error", f"The worker broke: {type(fault).__name__}. Its log says more.")
+            error = JobError(
+                "internal_error", f"The worker broke: {type(fault).__name__}. Its log says more."
+            )
             self.end(held, lambda: self._store.fail(lease, error))
 
     def end(self, held: Hold, verb: Callable[[], Job]) -> None:
@@ -74,7 +76,7 @@ class Outcome:
             self._keeper.drop(held)
 
     def _insist(self, verb: Callable[[], Job]) -> Job:
-        """A store that restarts must not cost a finished video: offer the outcome until the lease is in vain."""
+        """A store that restarts must not cost a finished video: offer the outcome until it is in vain."""
         give_up_at = time.monotonic() + self._patience_seconds
         while True:
             try:

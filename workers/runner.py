@@ -23,6 +23,7 @@ class Runner:
 
     def __init__(
         self,
+        *,
         worker: str,
         store: JobStore,
         registry: Registry,

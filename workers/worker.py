@@ -14,6 +14,7 @@ from jobs.connect import open_artifacts, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.logs import configure_logging
+from jobs.settings import load_settings
 from wan_models.registry import Registry
 from workers.celery_app import create_celery
 from workers.drain import Drain
@@ -21,7 +22,7 @@ from workers.finisher import Finisher
 from workers.lease import LeaseKeeper
 from workers.outcome import Outcome
 from workers.runner import Runner
-from workers.settings import WorkerSettings, load_settings
+from workers.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +44,15 @@ class Child:
         outcome = Outcome(store, dispatcher, keeper, patience_seconds=settings.lease_seconds)
         finisher = Finisher(store, open_artifacts(settings), outcome, encode_mp4)
         self._open.callback(finisher.close)
-        registry = Registry(settings.models_path)
-        self.runner = Runner(worker, store, registry, keeper, outcome, finisher, drain)
+        self.runner = Runner(
+            worker=worker,
+            store=store,
+            registry=Registry(settings.models_path),
+            keeper=keeper,
+            outcome=outcome,
+            finisher=finisher,
+            drain=drain,
+        )
 
     def close(self) -> None:
         """Finish the video in hand, then let go of everything."""
@@ -91,7 +99,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--name", required=True, help="unique in the fleet, as name@host")
     parser.add_argument("--queues", required=True, help="comma-separated model queues")
     options = parser.parse_args(arguments)
-    settings = load_settings()
+    settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
     Worker(settings, options.name, options.queues.split(",")).run()
 

@@ -1,0 +1,30 @@
+"""From settings to open stores."""
+
+from __future__ import annotations
+
+from jobs.artifacts import ArtifactStore
+from jobs.artifacts_local import LocalArtifactStore
+from jobs.settings import JobsSettings
+from jobs.store import JobStore
+from jobs.store_redis import RedisJobStore, connect
+
+
+def open_store(settings: JobsSettings) -> JobStore:
+    """The job records in the configured Redis, or in the embedded one. Sends nothing yet."""
+    return RedisJobStore(connect(settings.redis_address), settings.policy)
+
+
+def open_artifacts(settings: JobsSettings) -> ArtifactStore:
+    """The configured bucket, or a directory below DATA_DIR."""
+    if settings.s3_bucket is None:
+        return LocalArtifactStore(settings.data_dir / "artifacts")
+    # boto3 takes a while to import, and a local directory needs none of it.
+    from jobs.artifacts_s3 import S3ArtifactStore  # noqa: PLC0415 - see above
+
+    return S3ArtifactStore.connect(
+        settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key and settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key and settings.s3_secret_key.get_secret_value(),
+    )

@@ -1,0 +1,25 @@
+"""What a worker reads from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from jobs.settings import JobsSettings
+
+
+class WorkerSettings(JobsSettings):
+    """The settings of a supervisor and its workers."""
+
+    models_dir: Path | None = Field(
+        None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
+    )
+    drain_seconds: float = Field(
+        30, ge=0, le=24 * 3600, description="How long a worker that is told to stop goes on with its job."
+    )
+
+    @property
+    def models_path(self) -> Path:
+        """Where the models are."""
+        return self.models_dir or self.data_dir / "models"
