@@ -114,7 +114,7 @@ class S3ArtifactStore:
                 return ArtifactStream(BytesIO(), 0)
         return _stream(answer, start, end)
 
-    def presign(self, key: str, expires_in: int) -> str | None:
+    def presign(self, key: str, expires_in: int) -> str:
         """See ArtifactStore. The URL names the endpoint, so clients must be able to reach that."""
         if not 1 <= expires_in <= MAX_PRESIGN_SECONDS:
             raise ValueError(f"A URL can be signed for 1 to {MAX_PRESIGN_SECONDS} seconds, not {expires_in}.")

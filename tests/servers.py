@@ -9,7 +9,7 @@ import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -55,8 +55,9 @@ class S3Account:
             secret_key=self.secret_key,
         )
 
-    def create_bucket(self) -> None:
-        """Make the bucket."""
+    def with_fresh_bucket(self) -> S3Account:
+        """The same account with an empty bucket, made now."""
+        bucket = f"videos-{uuid4().hex[:8]}"
         client = Session().client(
             "s3",
             endpoint_url=self.endpoint,
@@ -64,8 +65,9 @@ class S3Account:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
         )
-        client.create_bucket(Bucket=self.bucket)
+        client.create_bucket(Bucket=bucket)
         client.close()
+        return replace(self, bucket=bucket)
 
 
 @contextmanager
@@ -100,19 +102,14 @@ def rclone_serving(directory: Path) -> Iterator[S3Account]:
     access_key, secret_key = "test-access-key", f"secret-{uuid4().hex}"
     command = ("serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", f"{access_key},{secret_key}", directory)
     with serving(PROGRAMS / "rclone", *command) as endpoint:
-        yield S3Account(
-            endpoint=endpoint,
-            bucket=f"videos-{uuid4().hex[:8]}",
-            access_key=access_key,
-            secret_key=secret_key,
-        )
+        account = S3Account(endpoint=endpoint, bucket="", access_key=access_key, secret_key=secret_key)
+        yield account.with_fresh_bucket()
 
 
 @pytest.fixture(scope="session")
 def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
     """An S3 server that checks signatures, with a fresh bucket."""
     with rclone_serving(tmp_path_factory.mktemp("rclone")) as account:
-        account.create_bucket()
         yield account
 
 
@@ -120,9 +117,8 @@ def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
 def moto_s3() -> Iterator[S3Account]:
     """An S3 server that answers ranges with 206 and takes any signature, with a fresh bucket."""
     with serving(PROGRAMS / "moto_server", "-H", "127.0.0.1", "-p", "0") as endpoint:
-        account = S3Account(endpoint=endpoint, bucket="videos", access_key="any", secret_key="any")
-        account.create_bucket()
-        yield account
+        account = S3Account(endpoint=endpoint, bucket="", access_key="any", secret_key="any")
+        yield account.with_fresh_bucket()
 
 
 @pytest.fixture(scope="session")
