@@ -1,0 +1,49 @@
+"""What this room can refuse or fail at, as a small tree. Only the gateway turns these into HTTP statuses."""
+
+
+class ModelsError(Exception):
+    """Base of every error this room raises."""
+
+
+class InvalidRequestError(ModelsError):
+    """A request asks for something the model cannot make. ``field`` is the name the client wrote."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class UnknownModelError(ModelsError):
+    """The catalog has no task of this name."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"There is no task {task!r}.")
+        self.task = task
+
+
+class ModelNotInstalledError(ModelsError):
+    """The task is known, but its weights are not in the models directory."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"The model {task} is not installed. Install it with: "
+            f"python scripts/download_wan_models.py --model {task}"
+        )
+        self.task = task
+
+
+class PipelineUnavailableError(ModelsError):
+    """The task is in the catalog, but this version has no pipeline that runs it."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"This version cannot run {task} yet.")
+        self.task = task
+
+
+class GenerationError(ModelsError):
+    """The pipeline broke while it was making a video."""
+
+
+class GenerationStoppedError(ModelsError):
+    """Raised by an ``on_step`` callback to stop the run; the pipeline stays usable."""
