@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from jobs.artifacts import ArtifactStore
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.settings import JobsSettings
@@ -25,6 +27,10 @@ def open_artifacts(settings: JobsSettings) -> ArtifactStore:
         settings.s3_bucket,
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
-        access_key=settings.s3_access_key and settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key and settings.s3_secret_key.get_secret_value(),
+        access_key=_plain(settings.s3_access_key),
+        secret_key=_plain(settings.s3_secret_key),
     )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

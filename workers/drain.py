@@ -13,7 +13,7 @@ class DrainedError(GenerationStoppedError):
 
 
 class Drain:
-    """Shared by a worker's parent process, which begins the drain, and the child it forked, which heeds it."""
+    """Shared by a worker's parent process, which begins the drain, and its forked child, which heeds it."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds

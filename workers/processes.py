@@ -83,7 +83,7 @@ class ProcessKeeper:
         self._stop_seconds = stop_seconds
 
     def run(self, stopped: Event) -> None:
-        """Keep all of them running until ``stopped`` is set, then end them: SIGTERM, and SIGKILL when late."""
+        """Keep all of them running until ``stopped`` is set, then end them: SIGTERM, then SIGKILL."""
         try:
             while not stopped.wait(_WATCH_SECONDS):
                 for kept in self._kept:

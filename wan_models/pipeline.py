@@ -1,0 +1,48 @@
+"""What every pipeline promises, whatever it is built on. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from wan_models.request import VideoRequest
+
+OnStep = Callable[[int, int], None]
+"""Called after each denoising step with its number, from 1, and the count of steps. It may raise to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedVideo:
+    """What a pipeline made.
+
+    ``frames`` is a uint8 tensor on the CPU, [frames, height, width, 3], 0 to 255. ``metrics`` holds
+    seconds by name (``denoise_seconds`` with the text encoding, ``decode_seconds``, ``seconds_per_step``)
+    and ``peak_memory_mb`` of the GPU, None on a CPU.
+    """
+
+    frames: Any
+    metrics: Mapping[str, float | None]
+
+
+class Pipeline(Protocol):
+    """A loaded model that turns requests into videos, one at a time."""
+
+    def generate(self, request: VideoRequest, on_step: OnStep) -> GeneratedVideo:
+        """Make one video. The same request on the same kind of device gives the same bytes.
+
+        An exception that ``on_step`` raises passes through, and the pipeline stays usable.
+
+        Raises:
+            GenerationError: the model broke on this request.
+        """
+        ...
+
+
+class PipelineLoader(Protocol):
+    """What the catalog's ``module:Class`` names: a pipeline class that loads from a folder."""
+
+    def __call__(self, path: Path) -> Pipeline:
+        """Load the model in a folder onto this process's device."""
+        ...
