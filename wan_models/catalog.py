@@ -245,3 +245,6 @@ _SPECS = (
 
 CATALOG: Mapping[str, ModelSpec] = MappingProxyType({spec.id: spec for spec in _SPECS})
 """The tasks by id, in the order of the integration guide."""
+
+TINY_TASKS = ("t2v-A14B", "ti2v-5B")
+"""The tasks that a tiny model can be built for."""

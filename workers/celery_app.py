@@ -40,5 +40,5 @@ def create_celery(broker_url: str, queues: Sequence[str], run: Callable[[str], N
         worker_redirect_stdouts=False,
         worker_send_task_events=True,
     )
-    app.task(run, name=TASK_NAME)
+    app.task(name=TASK_NAME)(run)
     return app

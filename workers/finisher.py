@@ -61,7 +61,7 @@ class Finisher:
             metrics["encode_seconds"] = _seconds(lambda: self._encode(video.frames, file, video.fps))
             held.report("uploading")
             key = f"{held.lease.job_id}/{held.lease.attempt}.mp4"
-            metrics["upload_seconds"] = _seconds(lambda: self._artifacts.put(key, file, "video/mp4"))
+            metrics["upload_seconds"] = _seconds(lambda: self._artifacts.put(key, file))
             result = _result(key, file, video, metrics)
             self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
 

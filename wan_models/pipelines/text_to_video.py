@@ -64,7 +64,7 @@ class TextToVideoPipeline:
         }
 
     def _set_shift(self, shift: float) -> None:
-        """A fresh scheduler for each run: the shift is the request's, and no state is left of the last run."""
+        """A fresh scheduler for each run, with the request's shift and no state of the last run."""
         scheduler = self._pipe.scheduler
         self._pipe.scheduler = type(scheduler).from_config(scheduler.config, flow_shift=shift)
 

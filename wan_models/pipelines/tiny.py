@@ -1,4 +1,4 @@
-"""Tiny randomly initialised models in the layout of the real ones: they run the whole path and paint noise."""
+"""Tiny randomly initialised models, laid out as the real ones: they run the whole path and paint noise."""
 
 from __future__ import annotations
 
@@ -39,9 +39,6 @@ _VAE_16: Mapping[str, Any] = MappingProxyType(
 )
 _SHAPES: Mapping[str, Mapping[str, Any]] = MappingProxyType({"t2v-A14B": _VAE_8, "ti2v-5B": _VAE_16})
 
-TINY_TASKS = tuple(_SHAPES)
-"""The tasks that a tiny model can be built for."""
-
 
 def build_tiny(task: str, models_dir: Path) -> Path:
     """Build the tiny model of a task under ``models_dir/wan/<task>``, unless a complete model is there.
@@ -78,7 +75,7 @@ def _move_into_place(scratch: Path, target: Path) -> None:
             raise  # otherwise another process was faster, and built the same
 
 
-def _pipeline(task: str) -> WanPipeline:
+def _pipeline(task: str) -> Any:
     shape = _SHAPES[task]
     spec = CATALOG[task]
     with torch.random.fork_rng(devices=[]):
@@ -111,9 +108,9 @@ def _transformer(channels: int) -> WanTransformer3DModel:
     )
 
 
-def _vae(shape: Mapping[str, Any]) -> AutoencoderKLWan:
+def _vae(shape: Mapping[str, Any]) -> Any:
     channels = shape["z_dim"]
-    vae = AutoencoderKLWan(
+    vae: Any = AutoencoderKLWan(
         **shape,
         dim_mult=[1, 1, 1, 1],
         num_res_blocks=1,
@@ -127,7 +124,7 @@ def _vae(shape: Mapping[str, Any]) -> AutoencoderKLWan:
     return vae
 
 
-def _text_encoder() -> UMT5EncoderModel:
+def _text_encoder() -> Any:
     vocabulary = len(_vocabulary())
     return UMT5EncoderModel(
         UMT5Config(

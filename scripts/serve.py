@@ -1,0 +1,89 @@
+"""The whole service in the foreground until Ctrl-C: ``python -m scripts.serve``.
+
+Starts whatever the environment does not name: a Redis of its own, tiny models, then the gateway
+and the workers, each kept running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+
+from api.settings import GatewaySettings
+from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
+from jobs.logs import configure_logging
+from jobs.settings import load_settings
+from workers.processes import ProcessKeeper, Program, stop_on_signals
+from workers.settings import WorkerSettings
+
+_STOP_SECONDS = 60.0
+
+
+def programs() -> list[Program]:
+    """The gateway and the supervisor of the workers."""
+    # Ctrl-C should be prompt: a running job goes back to the queue, where the next start finds it.
+    prompt = {"DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "0")}
+    return [
+        Program("gateway", [sys.executable, "-m", "api"]),
+        Program("workers", [sys.executable, "-m", "workers", "--gpus", "all"], prompt),
+    ]
+
+
+def note_path(data_dir: Path) -> Path:
+    """Where a running service notes its process and its address."""
+    return data_dir / "serve.json"
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            sys.exit(
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port: PORT=8005 make …"
+            )
+
+
+@contextmanager
+def _noted(data_dir: Path, address: str) -> Iterator[None]:
+    note = note_path(data_dir)
+    note.write_text(json.dumps({"pid": os.getpid(), "url": address}))
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Start everything, keep it running, stop it in order."""
+    gateway, worker = load_settings(GatewaySettings), load_settings(WorkerSettings)
+    configure_logging(gateway.log_level)
+    _require_free(gateway.host, gateway.port)
+    stopped = Event()
+    stop_on_signals(stopped)
+    gateway.data_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as running:
+        if gateway.redis_url is None:
+            try:
+                running.enter_context(EmbeddedRedis(gateway.redis_directory))
+            except EmbeddedRedisError as error:
+                sys.exit(str(error))
+        if worker.models_dir is None:
+            builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
+            subprocess.run(builder, check=True)
+        address = f"http://{gateway.host}:{gateway.port}"
+        running.enter_context(_noted(gateway.data_dir, address))
+        print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)
+        ProcessKeeper(programs(), stop_seconds=_STOP_SECONDS).run(stopped)
+
+
+if __name__ == "__main__":
+    main()
