@@ -1,4 +1,4 @@
-"""Build tiny models, which run the whole path without a download: ``python -m scripts.build_tiny_models DIR``."""
+"""Build the tiny models, without a download: ``python -m scripts.build_tiny_models DIR``."""
 
 from __future__ import annotations
 
