@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -42,10 +43,11 @@ class LocalArtifactStore:
                     size = writer.tell()
                     writer.flush()
                     os.fsync(writer.fileno())
-                try:
-                    self._publish(written, path)
-                except FileNotFoundError:  # a deletion took the folder, having just emptied it
-                    self._publish(written, path)
+                with self._folders_locked():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    written.replace(path)
+                for folder in path.relative_to(self._root).parents:
+                    _sync(self._root / folder)
             finally:
                 written.unlink(missing_ok=True)
         return Artifact(key, size)
@@ -89,12 +91,13 @@ class LocalArtifactStore:
         with self._available():
             if not path.is_file():
                 return
-            path.unlink(missing_ok=True)
-            for folder in path.relative_to(self._root).parents[:-1]:
-                try:
-                    (self._root / folder).rmdir()
-                except OSError:  # not empty, or another deletion was faster
-                    return
+            with self._folders_locked():
+                path.unlink(missing_ok=True)
+                for folder in path.relative_to(self._root).parents[:-1]:
+                    try:
+                        (self._root / folder).rmdir()
+                    except OSError:  # not empty
+                        return
 
     def ping(self) -> None:
         """See ArtifactStore."""
@@ -109,12 +112,13 @@ class LocalArtifactStore:
             raise ValueError(f"{key!r} is no artifact key: a symbolic link leads it out of the store.")
         return path
 
-    def _publish(self, written: Path, path: Path) -> None:
-        """Give a complete file its name, and make the name outlive a crash."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written.replace(path)
-        for folder in path.relative_to(self._root).parents:
-            _sync(self._root / folder)
+    @contextmanager
+    def _folders_locked(self) -> Iterator[None]:
+        """Hold, among all processes, the right to make folders and to remove empty ones."""
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        with (self._incoming / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def _available(self, key: str | None = None) -> Iterator[None]:

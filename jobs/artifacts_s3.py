@@ -20,7 +20,7 @@ from jobs.errors import ArtifactNotFoundError, ArtifactStoreUnavailableError
 
 if TYPE_CHECKING:  # the stubs are a development dependency
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 MAX_PRESIGN_SECONDS = 7 * 24 * 3600  # Signature Version 4 allows no more
 PART_BYTES = 8 * 1024 * 1024
@@ -102,16 +102,16 @@ class S3ArtifactStore:
     def read(self, key: str, start: int = 0, end: int | None = None) -> ArtifactStream:
         """See ArtifactStore."""
         check_range(start, end)
-        request: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
-        if start > 0 or end is not None:
-            request["Range"] = f"bytes={start}-{'' if end is None else end}"
+        span = f"bytes={start}-{'' if end is None else end}"
         with self._available(key):
             try:
-                answer = self._client.get_object(**request)
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=self._prefix + check_key(key), Range=span
+                )
             except ClientError as error:
                 if _code(error) != "InvalidRange":
                     raise
-                return ArtifactStream(BytesIO(), 0)
+                return ArtifactStream(BytesIO(), 0)  # it begins behind the last byte, if there is one
         return _stream(answer, start, end)
 
     def presign(self, key: str, expires_in: int) -> str:
@@ -159,7 +159,8 @@ class S3ArtifactStore:
 def _client_config(*, path_style: bool) -> Config:
     return Config(
         signature_version="s3v4",  # boto3 still signs URLs for us-east-1 with version 2 by itself
-        s3={"addressing_style": "path" if path_style else "auto"},
+        # "auto" would sign for Amazon's global host name, which redirects to another one in other regions.
+        s3={"addressing_style": "path" if path_style else "virtual"},
         # Checksums that the protocol does not ask for break uploads and ranged reads on other servers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
