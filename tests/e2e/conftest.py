@@ -1,0 +1,109 @@
+"""The whole service as a user starts it: processes, HTTP, a real worker, tiny models."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+START_SECONDS = 120.0
+JOB_SECONDS = 240.0
+TINY_REQUEST = {
+    "task": "t2v-A14B",
+    "prompt": "A cat playing in a garden",
+    "size": "128*64",
+    "frame_num": 17,
+    "sample_steps": 4,
+    "base_seed": 42,
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """A running service and a client for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], address: str) -> None:
+        self.process = process
+        self.address = address
+        self.client = httpx.Client(base_url=address, timeout=60)
+
+    def submit(self, **changes: object) -> dict[str, Any]:
+        answer = self.client.post("/generate/text-to-video", json=TINY_REQUEST | changes)
+        assert answer.status_code == 202, answer.text
+        job: dict[str, Any] = answer.json()
+        return job
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get(f"/jobs/{job_id}").raise_for_status().json()
+        return found
+
+    def wait(self, job_id: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Poll as a client does until the job is as wanted."""
+        give_up_at = time.monotonic() + JOB_SECONDS
+        while not until(job := self.job(job_id)):
+            assert time.monotonic() < give_up_at, job
+            time.sleep(0.05)
+        return job
+
+    def finished(self, job_id: str) -> dict[str, Any]:
+        return self.wait(job_id, lambda job: job["status"] not in ("queued", "in_progress"))
+
+    def video(self, job: dict[str, Any]) -> bytes:
+        return self.client.get(job["video_path"]).raise_for_status().content
+
+
+@contextmanager
+def running_service(data_dir: Path, **environment: str) -> Iterator[Service]:
+    """``python -m scripts.serve`` on a free port; ended with SIGTERM, and it must end well."""
+    port = free_port()
+    unset = dict.fromkeys(("REDIS_URL", "S3_BUCKET", "S3_ENDPOINT", "MODELS_DIR"), "")  # the developer's own
+    variables = os.environ | unset | {"DATA_DIR": str(data_dir), "PORT": str(port)} | environment
+    log = data_dir.with_suffix(".log")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.serve"], env=variables, stdout=output, stderr=subprocess.STDOUT
+        )
+    service = Service(process, f"http://127.0.0.1:{port}")
+    try:
+        _wait_until_ready(service, log)
+        yield service
+    finally:
+        service.client.close()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=90)
+    assert code == 0, log.read_text()[-3000:]
+
+
+def _wait_until_ready(service: Service, log: Path) -> None:
+    give_up_at = time.monotonic() + START_SECONDS
+    while service.process.poll() is None and time.monotonic() < give_up_at:
+        try:
+            health = service.client.get("/health")
+            if health.is_success and health.json()["workers"]:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"The service did not start:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The embedded default: nothing configured."""
+    with running_service(tmp_path_factory.mktemp("service") / "data") as running:
+        yield running

@@ -1,0 +1,139 @@
+"""HTTP in, MP4 out: every process, store and pipeline in between is the real one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.embedded import EmbeddedRedis
+from tests.e2e.conftest import Service, free_port, running_service
+from wan_models.pipelines.video import VideoInfo, probe_mp4
+
+pytestmark = pytest.mark.slow
+
+
+def probe(content: bytes, directory: Path) -> VideoInfo:
+    file = directory / "video.mp4"
+    file.write_bytes(content)
+    return probe_mp4(file)
+
+
+@pytest.mark.parametrize(("task", "fps"), [("t2v-A14B", 16), ("ti2v-5B", 24)])
+def test_a_submitted_job_becomes_the_video_that_was_asked_for(service, tmp_path, task, fps):
+    job = service.submit(task=task, frame_num=13, size="64*128")
+    assert (job["status"], job["progress"], job["video_path"]) == ("queued", 0, f"/videos/{job['id']}.mp4")
+    done = service.finished(job["id"])
+    assert (done["status"], done["progress"], done["error"]) == ("completed", 100, None)
+    assert probe(service.video(done), tmp_path) == VideoInfo(64, 128, 13, fps, "h264", "yuv420p")
+    assert done["metrics"]["denoise_seconds"] > 0
+
+
+def test_a_seed_gives_the_same_bytes_again_and_another_seed_other_ones(service):
+    jobs = [service.submit(base_seed=seed)["id"] for seed in (7, 8, 7)]
+    first, other, again = (service.video(service.finished(job_id)) for job_id in jobs)
+    assert first == again
+    assert first != other
+
+
+def test_a_drawn_seed_is_told_and_gives_the_same_video_again(service):
+    drawn = service.finished(service.submit(base_seed=-1)["id"])
+    seed = drawn["request"]["base_seed"]
+    assert seed >= 0
+    again = service.finished(service.submit(base_seed=seed)["id"])
+    assert service.video(again) == service.video(drawn)
+
+
+def test_a_browser_can_seek_in_a_video(service):
+    done = service.finished(service.submit()["id"])
+    whole = service.video(done)
+    part = service.client.get(done["video_path"], headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(whole)}"
+    beyond = service.client.get(done["video_path"], headers={"Range": f"bytes={len(whole)}-"})
+    assert beyond.status_code == 416
+
+
+def test_a_running_job_can_be_cancelled_and_the_worker_goes_on(service):
+    long = service.submit(size="832*480", frame_num=81, sample_steps=100)
+    service.wait(long["id"], lambda job: job["step"] > 0)
+    service.client.post(f"/jobs/{long['id']}/cancel").raise_for_status()
+    assert service.finished(long["id"])["status"] == "cancelled"
+    assert service.client.get(long["video_path"]).status_code == 404
+    assert service.finished(service.submit()["id"])["status"] == "completed"
+
+
+def test_a_post_that_prefers_to_wait_answers_with_the_finished_job(service):
+    answer = service.client.post(
+        "/generate/text-to-video",
+        json={"prompt": "a cat", "size": "128*64", "frame_num": 5, "sample_steps": 2},
+        headers={"Prefer": "wait=60"},
+    )
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "completed"
+
+
+def test_a_deleted_video_is_gone(service):
+    done = service.finished(service.submit()["id"])
+    assert service.client.delete(done["video_path"]).status_code == 204
+    assert service.client.get(done["video_path"]).status_code == 404
+    assert service.client.get(f"/jobs/{done['id']}").status_code == 404
+
+
+def test_the_same_path_runs_on_a_bucket_and_a_redis_of_ones_own(rclone_s3, tmp_path):
+    with (
+        EmbeddedRedis(tmp_path / "elsewhere") as redis,
+        running_service(tmp_path / "data", REDIS_URL=redis.url, **rclone_s3.environment) as service,
+    ):
+        done = service.finished(service.submit()["id"])
+        assert probe(service.video(done), tmp_path).frames == 17
+        stored = [artifact.key for artifact in rclone_s3.store().find(f"{done['id']}/")]
+        assert stored == [f"{done['id']}/1.mp4"]
+        assert not (tmp_path / "data" / "artifacts").exists()
+
+
+def test_a_restart_finds_every_job_again_and_goes_on_with_the_one_it_cut_short(tmp_path):
+    with running_service(tmp_path / "data") as service:
+        done = service.finished(service.submit()["id"])
+        running = service.submit(size="832*480", frame_num=33, sample_steps=100)
+        service.wait(running["id"], lambda job: job["step"] > 0)
+    with running_service(tmp_path / "data") as service:
+        assert service.job(done["id"])["status"] == "completed"
+        assert service.video(done)
+        again = service.wait(running["id"], lambda job: job["attempt"] > 1)
+        assert again["status"] == "in_progress"
+        service.client.post(f"/jobs/{running['id']}/cancel").raise_for_status()
+        assert service.finished(running["id"])["status"] == "cancelled"
+
+
+def test_the_demo_makes_a_video_says_so_and_can_be_stopped(tmp_path):
+    environment = os.environ | {
+        "DATA_DIR": str(tmp_path / "data"),
+        "PORT": str(free_port()),
+        "COLUMNS": "200",
+    }
+
+    def run(script: str) -> str:
+        command = [sys.executable, "-m", f"scripts.{script}"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    try:
+        printed = run("demo")
+        file = next(Path(line.split()[-1]) for line in printed.splitlines() if line.startswith("Video"))
+        assert probe_mp4(file) == VideoInfo(256, 128, 17, 16.0, "h264", "yuv420p")
+        assert "256*128, 17 frames, 16 fps" in printed
+        assert "noise" in printed
+    finally:
+        stopped = run("stop")
+    assert "Stopped" in stopped
+    assert "Nothing to stop" in run("stop")
+
+
+def test_a_taken_port_is_named_before_anything_starts(service: Service, tmp_path):
+    port = service.address.rsplit(":", 1)[1]
+    environment = os.environ | {"DATA_DIR": str(tmp_path / "data"), "PORT": port}
+    command = [sys.executable, "-m", "scripts.serve"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert f"127.0.0.1:{port}" in ended.stderr
