@@ -1,0 +1,74 @@
+"""The documentation says what the code does: settings, states, commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from api.settings import GatewaySettings
+from jobs.state import TRANSITIONS, JobState
+from workers.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def shown(value: object) -> str:
+    if value is None:
+        return "unset"
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def test_the_state_diagram_draws_exactly_the_transitions():
+    arrows = re.findall(r"^    (\S+) --> (\S+): (\w+)$", text("docs/state_machine.md"), flags=re.MULTILINE)
+    drawn = {(verb, None if source == "[*]" else source, target) for source, target, verb in arrows}
+    assert drawn == {(t.verb, t.source, t.target) for t in TRANSITIONS}
+
+
+def test_the_state_diagram_ends_exactly_at_the_final_states():
+    ends = re.findall(r"^    (\w+) --> \[\*\]$", text("docs/state_machine.md"), flags=re.MULTILINE)
+    assert sorted(ends) == sorted(state for state in JobState if state.is_final)
+
+
+def test_the_state_page_explains_exactly_the_verbs():
+    explained = re.findall(r"^\| `(\w+)` \|", text("docs/state_machine.md"), flags=re.MULTILINE)
+    assert sorted(explained) == sorted({t.verb for t in TRANSITIONS})
+
+
+@pytest.mark.parametrize(("kind", "reader"), [(GatewaySettings, "gateway"), (WorkerSettings, "worker")])
+def test_every_setting_is_documented_with_its_default_and_its_readers(kind: type[BaseSettings], reader):
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text("docs/settings.md"), flags=re.MULTILINE))
+    for name, field in kind.model_fields.items():
+        default, readers, meaning = rows[name.upper()].split(" | ")
+        assert default == f"`{shown(field.default)}`", name
+        assert reader in readers, name
+        assert meaning == field.description, name
+
+
+def test_no_setting_is_documented_that_does_not_exist():
+    rows = re.findall(r"^\| `(\w+)` \|", text("docs/settings.md"), flags=re.MULTILINE)
+    known = {name.upper() for kind in (GatewaySettings, WorkerSettings) for name in kind.model_fields}
+    assert sorted(rows) == sorted(known)
+
+
+def test_every_make_target_that_the_documents_name_exists_and_helps():
+    targets = set(re.findall(r"^([a-z-]+):.*##", text("Makefile"), flags=re.MULTILINE))
+    documents = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    named = {
+        name
+        for file in documents
+        for name in re.findall(r"(?:^|`| )make ([a-z-]+)(?:`|$|  )", file.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert named <= targets
+
+
+def test_every_link_between_the_documents_leads_somewhere():
+    for file in [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]:
+        for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", file.read_text()):
+            assert (file.parent / link).exists(), f"{file.name}: {link}"
