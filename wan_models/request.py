@@ -138,7 +138,7 @@ def resolve(
         frame_num=_frames(body.frame_num, spec.frames),
         fps=body.fps or spec.fps,
         sample_steps=body.sample_steps or spec.steps,
-        sample_guide_scale=Guidance(*(body.sample_guide_scale or spec.guidance)),
+        sample_guide_scale=_guidance(body.sample_guide_scale, spec),
         sample_shift=body.sample_shift or spec.shift,
         boundary=spec.boundary,
         base_seed=seed() if body.base_seed in (None, RANDOM_SEED) else body.base_seed,
@@ -156,6 +156,15 @@ def _size(text: str | None, accepted: tuple[Size, ...]) -> Size:
     if size not in accepted:
         raise InvalidRequestError("size", f"{size} is not offered. Accepted here: {names}.")
     return size
+
+
+def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance:
+    guidance = Guidance(*(pair or spec.guidance))
+    if spec.boundary is None and guidance.low != guidance.high:
+        raise InvalidRequestError(
+            "sample_guide_scale", f"{spec.id} has no pair of experts; send a single number."
+        )
+    return guidance
 
 
 def _frames(frames: int | None, rule: FrameRule) -> int:

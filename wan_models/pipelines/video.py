@@ -1,4 +1,4 @@
-"""MP4 files: H.264, 4:2:0, with the index in front so that a browser can start at once."""
+"""MP4 files: H.264, 4:2:0, BT.709, with the index in front so that a browser can start at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import av
 import torch
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-_QUALITY = {"crf": "18", "preset": "veryfast"}
+# x264's output depends on its number of threads; a fixed one gives the same bytes on every machine.
+_ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast", "threads": "4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,11 @@ def encode_mp4(frames: torch.Tensor, path: Path, fps: int) -> None:
     """
     count, height, width = _dimensions(frames)
     with av.open(path, "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps), options=_QUALITY)
+        stream = container.add_stream("libx264", rate=Fraction(fps), options=_ENCODER_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        _tag_colors(stream.codec_context)
         for index in range(count):
-            frame = av.VideoFrame.from_ndarray(frames[index].numpy(), format="rgb24")
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(_yuv(frames[index])))
         container.mux(stream.encode())
 
 
@@ -63,6 +66,20 @@ def probe_mp4(path: Path) -> VideoInfo:
             codec=context.name,
             pixel_format=context.pix_fmt or "",
         )
+
+
+def _tag_colors(context: VideoCodecContext) -> None:
+    """Say that the colours are BT.709; players guess for an untagged file, by its height."""
+    context.colorspace = Colorspace.ITU709
+    context.color_range = ColorRange.MPEG
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709
+
+
+def _yuv(pixels: torch.Tensor) -> av.VideoFrame:
+    """Convert by the tags above; left to itself, FFmpeg converts by BT.601."""
+    frame = av.VideoFrame.from_ndarray(pixels.numpy(), format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
 
 
 def _dimensions(frames: torch.Tensor) -> tuple[int, int, int]:
