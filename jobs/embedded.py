@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import stat
 import subprocess
 import tempfile
 import time
@@ -137,7 +136,6 @@ class EmbeddedRedis:
             "appendfsync": "everysec",
             "save": "",  # the append-only file is all there is to keep
             "maxmemory-policy": "noeviction",
-            "locale-collate": "C",  # or it refuses to start under a locale that is not installed
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
         return subprocess.Popen(  # noqa: S603 - our own script, and a binary from an installed package
@@ -193,7 +191,7 @@ def _own_private_directory(path: Path) -> None:
     """Create the directory, or see that it is ours alone: anybody can create names in /tmp."""
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise EmbeddedRedisError(
             f"{path} is not a private directory of this user. Remove it and start again."
         )
