@@ -1,0 +1,1 @@
+"""Measurements beside plain alternatives, in one run: ``python -m scripts.bench [NAME …]``."""

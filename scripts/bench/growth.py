@@ -1,0 +1,79 @@
+"""Whether a long queue slows down those who submit and those who claim."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from statistics import median
+
+from redis import Redis
+
+from jobs.embedded import EmbeddedRedis
+from jobs.policy import Policy
+from jobs.state import NewJob
+from jobs.store_redis import RedisJobStore, connect
+from scripts.bench import sample
+from scripts.bench.report import Figure
+from scripts.bench.workspace import Workspace
+
+DEPTHS = (10, 1000, 100_000)
+ROUNDS = 1000
+NOISE = 1.25  # two runs of the same code differ by as much on a busy machine
+
+
+class Line:
+    """A queue of constant depth: each round adds one job behind, and takes one from the front."""
+
+    def __init__(self, redis: Redis, depth: int) -> None:
+        self.depth = depth
+        self.submit_seconds: list[float] = []
+        self.claim_seconds: list[float] = []
+        self._store = RedisJobStore(redis, Policy(), prefix=f"wan{depth}:")
+        self._waiting: deque[str] = deque()
+        for _ in range(depth):
+            self._submit(sample.new_job())
+
+    def turn(self) -> None:
+        """One timed round."""
+        new = sample.new_job()
+        self.submit_seconds.append(_seconds(lambda: self._submit(new)))
+        self.claim_seconds.append(_seconds(self._claim))
+
+    def _submit(self, new: NewJob) -> None:
+        self._waiting.append(self._store.submit(new).id)
+
+    def _claim(self) -> None:
+        self._store.claim(self._waiting.popleft(), "gpu0@bench")
+
+
+def measure(workspace: Workspace) -> Iterator[Figure]:
+    """Fill one queue of each depth in the same Redis, then let them take turns."""
+    with EmbeddedRedis(workspace.directory()) as server, connect(server.url) as redis:
+        lines = [Line(redis, depth) for depth in DEPTHS]
+        for _ in range(ROUNDS):
+            for line in lines:
+                line.turn()
+    yield from _figures("submit", lines, lambda line: line.submit_seconds)
+    yield from _figures("claim", lines, lambda line: line.claim_seconds)
+
+
+def _figures(verb: str, lines: list[Line], times: Callable[[Line], list[float]]) -> Iterator[Figure]:
+    shortest = median(times(lines[0]))
+    for _, line in pairwise(lines):
+        taken = median(times(line))
+        yield Figure(
+            what=f"{verb} with {line.depth:,} queued, p50",
+            measured=f"{taken * 1e6:.0f} µs",
+            against=f"{shortest * 1e6:.0f} µs with {lines[0].depth}",
+            ratio=taken / shortest,
+            goal="flat within noise",
+            met=taken / shortest < NOISE,
+        )
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

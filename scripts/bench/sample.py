@@ -1,0 +1,57 @@
+"""What the benchmarks ask for: requests of realistic length, as clients send and as records keep them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ulid import ULID
+
+from jobs.state import NewJob
+from wan_models.catalog import CATALOG
+from wan_models.request import TextToVideo, resolve
+
+TASK = "t2v-A14B"
+PROMPT = (
+    "Two anthropomorphic cats in comfy boxing gear and bright gloves fight intensely on a spotlighted "
+    "stage while the crowd behind them cheers, handheld camera, shallow depth of field, warm evening light"
+)
+
+
+def body(size: str = "128*64", frames: int = 5, steps: int = 2) -> dict[str, Any]:
+    """The JSON body of a request that a tiny model serves."""
+    return {
+        "task": TASK,
+        "prompt": PROMPT,
+        "size": size,
+        "frame_num": frames,
+        "sample_steps": steps,
+        "sample_guide_scale": 4.0,
+        "base_seed": 42,
+    }
+
+
+def new_job() -> NewJob:
+    """A job with a fresh id, and a request with every default of the model filled in."""
+    request = resolve(TextToVideo(task=TASK, prompt=PROMPT), CATALOG[TASK], tiny=False)
+    return NewJob(
+        id=f"job_{ULID()}".lower(),
+        queue=TASK,
+        spec=request.model_dump(mode="json"),
+        steps=request.sample_steps,
+    )
+
+
+def result(job_id: str) -> dict[str, Any]:
+    """What a worker publishes of a finished video."""
+    names = ("queue", "load", "denoise", "decode", "encode", "upload")
+    metrics = {f"{name}_seconds": 12.3456 for name in names}
+    return {
+        "artifact": f"{job_id}/1.mp4",
+        "size": 4_194_304,
+        "sha256": "0123456789abcdef" * 4,
+        "width": 1280,
+        "height": 720,
+        "frames": 81,
+        "fps": 16,
+        "metrics": metrics | {"seconds_per_step": 7.8901, "peak_memory_mb": 71234.5678},
+    }
