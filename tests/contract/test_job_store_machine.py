@@ -1,0 +1,145 @@
+"""Two workers, a rescuer and a client in any order: the Redis store and the reference never disagree."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from redis import Redis
+
+from jobs.errors import JobsError
+from jobs.policy import Policy
+from jobs.state import TRANSITIONS, JobError, JobFilter, JobState, Lease, NewJob, Progress
+from jobs.store import JobStore
+from jobs.store_memory import MemoryJobStore
+from jobs.store_redis import RedisJobStore, connect
+
+POLICY = Policy(lease_seconds=30, max_attempts=3, retention_seconds=200)
+IDS = [f"job_{number}" for number in range(3)]
+EDGES = {(t.source, t.target) for t in TRANSITIONS}
+
+jobs = st.sampled_from(IDS)
+workers = st.sampled_from(["w1", "w2"])
+leases = st.builds(Lease, jobs, workers, st.integers(1, 4))
+
+
+class Machine(RuleBasedStateMachine):
+    """Each rule does the same to both stores and compares what they answer."""
+
+    redis_url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_763_000_000.0
+        with Redis.from_url(self.redis_url) as client:
+            client.flushall()
+        self.redis = connect(self.redis_url)
+        self.reference: JobStore = MemoryJobStore(POLICY, lambda: self.now)
+        self.store: JobStore = RedisJobStore(self.redis, POLICY, clock=lambda: self.now)
+        self.final: dict[str, JobState] = {}
+
+    def teardown(self) -> None:
+        self.redis.close()
+
+    def both(self, act: Callable[[JobStore], Any]) -> Any:
+        answers = [self.outcome(act, store) for store in (self.reference, self.store)]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @staticmethod
+    def outcome(act: Callable[[JobStore], Any], store: JobStore) -> Any:
+        try:
+            return act(store)
+        except JobsError as error:
+            return type(error), str(error)
+
+    @rule(job=jobs, expires_in=st.sampled_from([None, 20]), tenant=st.sampled_from(["a", "b"]))
+    def submit(self, job, expires_in, tenant):
+        new = NewJob(id=job, queue="q", spec={"n": job}, tenant=tenant, steps=9, expires_in=expires_in)
+        self.both(lambda store: store.submit(new))
+
+    @rule(job=jobs, worker=workers)
+    def claim(self, job, worker):
+        self.both(lambda store: store.claim(job, worker))
+
+    @rule(lease=leases, step=st.integers(0, 9), stage=st.sampled_from(["loading", "denoising"]))
+    def heartbeat(self, lease, step, stage):
+        self.both(lambda store: store.heartbeat(lease, Progress(stage, step, 9)))
+
+    @rule(lease=leases)
+    def succeed(self, lease):
+        self.both(lambda store: store.succeed(lease, {"by": lease.worker}))
+
+    @rule(lease=leases)
+    def retry(self, lease):
+        self.both(lambda store: store.retry(lease, JobError("oom", "No memory.")))
+
+    @rule(lease=leases)
+    def fail(self, lease):
+        self.both(lambda store: store.fail(lease, JobError("bad", "No good.")))
+
+    @rule(lease=leases)
+    def release(self, lease):
+        self.both(lambda store: store.release(lease))
+
+    @rule(job=jobs)
+    def cancel(self, job):
+        self.both(lambda store: store.cancel(job))
+
+    @rule(job=jobs)
+    def remove(self, job):
+        if self.both(lambda store: store.remove(job)) is None:
+            self.final.pop(job, None)
+
+    @rule(seconds=st.sampled_from([1, 10, 31, 201]))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @rule()
+    def sweep(self):
+        self.both(lambda store: store.rescue())
+        self.both(lambda store: store.expire())
+        self.both(lambda store: store.outdated())
+        self.both(lambda store: store.unclaimed("q", self.now - 5))
+
+    @invariant()
+    def records_logs_and_counts_agree(self):
+        self.both(lambda store: [self.outcome(lambda store: store.get(job), store) for job in IDS])
+        self.both(lambda store: [self.outcome(lambda store: store.events(job), store) for job in IDS])
+        self.both(lambda store: store.find(JobFilter(tenant="a")))
+        self.both(lambda store: [store.count(JobFilter(state=state)) for state in JobState])
+
+    @invariant()
+    def a_final_state_is_never_left(self):
+        for job in self.reference.find(JobFilter()):
+            assert self.final.get(job.id, job.state) == job.state
+            if job.state.is_final:
+                self.final[job.id] = job.state
+            assert (job.finished_at is not None) == job.state.is_final
+            assert (job.result is not None) == (job.state is JobState.COMPLETED)
+
+    @invariant()
+    def a_log_tells_of_drawn_transitions_only_and_attempts_count_up(self):
+        for job in self.reference.find(JobFilter()):
+            events = self.reference.events(job.id)
+            states = [JobState(event.type) for event in events if event.type in set(JobState)]
+            assert set(zip([None, *states], states, strict=False)) <= EDGES
+            claims = [event.data["attempt"] for event in events if event.data.get("by") == "claim"]
+            assert claims == list(range(1, job.attempt + 1))
+            assert [event.id for event in events] == sorted({event.id for event in events})
+
+
+@pytest.mark.slow
+def test_no_order_of_events_makes_the_stores_disagree_or_breaks_an_invariant(redis_url):
+    Machine.redis_url = redis_url
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
