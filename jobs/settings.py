@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis import Redis
 
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
 
 S = TypeVar("S", bound="JobsSettings")
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda name: str(name).upper())
+]
+
+
+def _check_redis_url(url: str) -> str:
+    try:
+        Redis.from_url(url).close()  # connects to nothing
+    except ValueError:  # its text may quote a part of the password
+        raise ValueError(
+            "This is no Redis address, such as redis://host:6379/0, rediss://:password@host or "
+            "unix:///path. In a password, write / as %2F, : as %3A and @ as %40."
+        ) from None
+    return url
+
+
+def _check_s3_endpoint(url: str) -> str:
+    # Credentials in it would show up in messages and in signed URLs.
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+        raise ValueError("This is no address of a server, such as https://s3.example.com:9000.")
+    return url
 
 
 class JobsSettings(BaseSettings):
     """What every process needs to know. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", populate_by_name=True
+        frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
-    data_dir: Path = Field(
+    data_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
         Path(".wanserve"),
+        validate_default=True,
         description="Directory of everything embedded: Redis data, artifacts, tiny models, logs.",
     )
-    redis_url: str | None = Field(
+    redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
         None,
-        pattern=r"^(redis|rediss|unix)://",
+        repr=False,  # it may hold a password
         description="Redis 6.2 or newer for the jobs and their messages. Unset: the embedded one.",
     )
     s3_bucket: str | None = Field(
-        None, description="Bucket that keeps the videos. Unset: the directory `artifacts` below `DATA_DIR`."
+        None,
+        pattern=r"^[A-Za-z0-9._-]{3,255}$",
+        description="Bucket that keeps the videos. Unset: the directory `artifacts` below `DATA_DIR`.",
     )
-    s3_endpoint: str | None = Field(
-        None, pattern=r"^https?://", description="Address of an S3-compatible server. Unset: Amazon's."
+    s3_endpoint: Annotated[str, AfterValidator(_check_s3_endpoint)] | None = Field(
+        None, description="Address of an S3-compatible server. Unset: Amazon's."
     )
     s3_region: str = Field("us-east-1", description="Region that requests to the bucket are signed for.")
     s3_access_key: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices("S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
         description="Access key id of the bucket. Unset: what the AWS environment offers, such as a role.",
     )
     s3_secret_key: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices("S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"),
+        validate_default=True,
         description="Secret key that belongs to it.",
     )
     lease_seconds: float = Field(
@@ -54,9 +86,26 @@ class JobsSettings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts that may die before the job fails.")
     retention_seconds: float = Field(
-        7 * 24 * 3600, ge=1, description="How long a finished job and its video are kept."
+        7 * 24 * 3600,
+        ge=1,
+        le=10 * 365 * 24 * 3600,
+        description="How long a finished job and its video are kept.",
     )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _needs_a_bucket(cls, endpoint: str | None, read: ValidationInfo) -> str | None:
+        if endpoint and read.data.get("s3_bucket", "") is None:
+            raise ValueError("It needs S3_BUCKET as well, or neither of them.")
+        return endpoint
+
+    @field_validator("s3_secret_key")
+    @classmethod
+    def _needs_an_access_key(cls, secret: SecretStr | None, read: ValidationInfo) -> SecretStr | None:
+        if (secret is None) != (read.data.get("s3_access_key") is None):
+            raise ValueError("It comes together with S3_ACCESS_KEY, or neither is set.")
+        return secret
 
     @property
     def redis_directory(self) -> Path:
@@ -88,7 +137,10 @@ def load_settings(kind: type[S]) -> S:
 
 def explain(error: ValidationError) -> str:
     """Say in a few lines which environment variables are wrong and why, without repeating their values."""
-    lines = [f"  {_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    lines = [
+        f"  {_variable(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors()
+    ]
     return "\n".join(
         ["The configuration cannot be used:", *lines, "docs/settings.md describes every variable."]
     )
