@@ -30,12 +30,12 @@ class Registry:
         """
         if self._warm and self._warm[0] == task:
             return self._warm[1]
-        loader = _loader(task)
+        where = _pipeline_of(task)
         model = installed_model(self._models_dir, task)
         if model is None:
             raise ModelNotInstalledError(task)
         self._free()
-        pipeline = loader(model.path)
+        pipeline = _import(where)(model.path)
         self._warm = (task, pipeline)
         return pipeline
 
@@ -45,11 +45,15 @@ class Registry:
         gc.collect()
 
 
-def _loader(task: str) -> PipelineLoader:
+def _pipeline_of(task: str) -> str:
     if task not in CATALOG:
         raise UnknownModelError(task)
     where = CATALOG[task].pipeline
     if where is None:
         raise PipelineUnavailableError(task)
+    return where
+
+
+def _import(where: str) -> PipelineLoader:
     module, name = where.split(":")
     return cast("PipelineLoader", getattr(import_module(module), name))
