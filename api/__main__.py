@@ -1,0 +1,47 @@
+"""Runs the gateway: ``python -m api``."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from api.app import create_app, open_parts
+from api.settings import GatewaySettings
+from api.watch import Watch
+from jobs.settings import load_settings
+
+GRACE_SECONDS = 25  # for open downloads; orchestrators commonly kill after 30
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that, told to stop, lets clients go that wait for a job, and finishes all other requests."""
+
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(config)
+        self._watch = watch
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        self._watch.close()
+        await super().shutdown(sockets)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = load_settings(GatewaySettings)
+    with open_parts(settings) as parts:
+        config = uvicorn.Config(
+            create_app(parts),
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level.lower(),
+            access_log=settings.log_level == "DEBUG",  # clients poll
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        Server(config, parts.watch).run()
+
+
+if __name__ == "__main__":
+    main()

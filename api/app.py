@@ -1,0 +1,87 @@
+"""The composition root of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from api.cached import Cached
+from api.errors import answer_errors
+from api.feed import RedisFeed
+from api.headers import SecurityHeaders
+from api.load import Load
+from api.openapi import PROBLEM, complete
+from api.parts import Parts
+from api.routes import generate, health, jobs, models, videos
+from api.routes.page import page_router
+from api.settings import GatewaySettings
+from api.version import VERSION
+from api.watch import Watch
+from jobs.connect import open_artifacts, open_store
+from jobs.dispatch import Dispatcher
+from jobs.embedded import broker_url
+from wan_models.catalog import CATALOG
+from wan_models.models_dir import installed_models
+
+MODELS_FRESH_SECONDS = 2
+
+
+class Gateway(FastAPI):
+    """FastAPI with our headers around everything, and a description that tells of our errors."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Outermost, so that even the answer to a crash has the headers."""
+        return SecurityHeaders(super().build_middleware_stack())
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description, made on first use."""
+        if not self.openapi_schema:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
+
+
+@contextmanager
+def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
+    """The parts that the settings choose. Nothing is connected before it is used."""
+    store = open_store(settings)
+    with closing(Dispatcher(broker_url(settings.redis_address))) as dispatcher:
+        yield Parts(
+            store=store,
+            artifacts=open_artifacts(settings),
+            nudge=dispatcher.nudge,
+            models=Cached(partial(installed_models, settings.models_path), MODELS_FRESH_SECONDS),
+            load=Load(store, CATALOG),
+            watch=Watch(store.get, RedisFeed(settings.redis_address)),
+            public_url=settings.public_url,
+        )
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """A gateway made of these parts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with parts.watch.running():
+            yield
+
+    app = Gateway(
+        title="wanserve",
+        version=VERSION,
+        summary="Wan 2.2 video generation as a service.",
+        lifespan=lifespan,
+        docs_url=None,  # both pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": PROBLEM},
+    )
+    app.state.parts = parts
+    answer_errors(app)
+    for module in (generate, jobs, videos, models, health):
+        app.include_router(module.router)
+    app.include_router(page_router())
+    return app

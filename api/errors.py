@@ -1,0 +1,191 @@
+"""Every error answer: RFC 9457 problem details. The only place that knows which error has which status.
+
+Each carries two members that clients of other dialects look for: ``error`` is what OpenAI-style
+clients read, ``error_type`` what fal's do; ``title``, ``status`` and ``detail`` suit Replicate's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from api import refusals
+from api.ranges import UnsatisfiableRangeError
+from api.schemas import FieldError, Problem, SdkError
+from jobs import errors as jobs
+from wan_models import errors as models
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+_MOST_FIELD_ERRORS = 20
+_LONGEST_NAME = 64
+
+
+class Kind(NamedTuple):
+    """What the errors of one class have in common. ``field`` is at fault, where it is always the same."""
+
+    status: HTTPStatus
+    code: str
+    title: str
+    field: str | None = None
+
+
+_S = HTTPStatus
+_INVALID = Kind(_S.UNPROCESSABLE_ENTITY, "invalid_request", "The request is not valid")
+_UNEXPECTED = Kind(_S.INTERNAL_SERVER_ERROR, "internal_error", "Something broke on our side")
+_KINDS: dict[type[Exception], Kind] = {
+    ClientDisconnect: Kind(_S.BAD_REQUEST, "client_disconnected", "The client hung up"),
+    refusals.MalformedJsonError: Kind(_S.BAD_REQUEST, "malformed_json", "The body cannot be read"),
+    refusals.UnsupportedMediaTypeError: Kind(
+        _S.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"
+    ),
+    refusals.BodyTooLargeError: Kind(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large"),
+    RequestValidationError: _INVALID,
+    ValidationError: _INVALID,
+    models.InvalidRequestError: _INVALID,
+    models.UnknownModelError: Kind(_S.UNPROCESSABLE_ENTITY, "unknown_task", "There is no such task", "task"),
+    # Not 409, which clients take for something that passes by itself and repeat.
+    models.ModelNotInstalledError: Kind(
+        _S.UNPROCESSABLE_ENTITY, "model_not_installed", "The model is not installed", "task"
+    ),
+    models.PipelineUnavailableError: Kind(
+        _S.UNPROCESSABLE_ENTITY, "task_unavailable", "This version cannot run the task", "task"
+    ),
+    jobs.JobNotFoundError: Kind(_S.NOT_FOUND, "job_not_found", "There is no such job"),
+    refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
+    jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
+    refusals.VideoNotReadyError: Kind(_S.NOT_FOUND, "video_not_ready", "The job has no video"),
+    jobs.InvalidTransitionError: Kind(_S.CONFLICT, "job_ended", "The job has already ended"),
+    refusals.JobActiveError: Kind(_S.CONFLICT, "job_active", "The job has not ended"),
+    refusals.PreconditionFailedError: Kind(
+        _S.PRECONDITION_FAILED, "precondition_failed", "The video is not the expected one"
+    ),
+    UnsatisfiableRangeError: Kind(
+        _S.REQUESTED_RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The video has no such bytes"
+    ),
+    jobs.StoreUnavailableError: Kind(
+        _S.SERVICE_UNAVAILABLE, "store_unavailable", "The job store does not answer"
+    ),
+    jobs.ArtifactStoreUnavailableError: Kind(
+        _S.SERVICE_UNAVAILABLE, "artifacts_unavailable", "The artifact store does not answer"
+    ),
+    Exception: _UNEXPECTED,
+}
+_FRAMEWORK = {
+    _S.NOT_FOUND: "Nothing is served at this address.",
+    _S.METHOD_NOT_ALLOWED: "This address does not take this method; Allow lists those that it takes.",
+}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_SENTENCES = {  # for pydantic's own, which speak of Python
+    "extra_forbidden": "There is no such field.",
+    "missing": "This field is required.",
+    "model_type": "The body must be a JSON object.",
+}
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Make the app answer every error with a problem, its framework's errors included."""
+    app.add_exception_handler(HTTPException, _answer)
+    for error in _KINDS:
+        app.add_exception_handler(error, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    kind = _kind(error)
+    faults = _faults(error, kind)
+    detail = _detail(error, kind, faults)
+    problem = Problem(
+        type=f"urn:wanserve:problem:{kind.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        errors=faults,
+        error=SdkError(
+            message=detail,
+            type="server_error" if kind.status >= _S.INTERNAL_SERVER_ERROR else "invalid_request_error",
+            param=faults[0].field if faults else None,
+            code=kind.code,
+        ),
+        error_type=kind.code,
+    )
+    return Response(
+        problem.model_dump_json(), kind.status, _headers(request, error, kind), media_type=MEDIA_TYPE
+    )
+
+
+def _kind(error: Exception) -> Kind:
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return Kind(status, status.phrase.lower().replace(" ", "_"), status.phrase)
+    return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
+
+
+def _detail(error: Exception, kind: Kind, faults: Sequence[FieldError]) -> str:
+    if kind is _UNEXPECTED:  # its own words are for the log, not for strangers
+        return "The request could not be answered. The service's log says why."
+    if isinstance(error, HTTPException):
+        return _FRAMEWORK.get(kind.status, str(error.detail))
+    if kind is _INVALID:
+        return " ".join(
+            f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults
+        )
+    return str(error)
+
+
+def _faults(error: Exception, kind: Kind) -> list[FieldError]:
+    match error:
+        case models.InvalidRequestError():
+            return [FieldError(field=error.field, message=error.message)]
+        case ValidationError():
+            return _from_pydantic(error.errors(include_url=False, include_context=False, include_input=False))
+        case RequestValidationError():
+            return _from_pydantic([{**fault, "loc": fault["loc"][1:]} for fault in error.errors()])
+        case _:
+            return [FieldError(field=kind.field, message=str(error))] if kind.field else []
+
+
+def _from_pydantic(faults: Sequence[Any]) -> list[FieldError]:
+    """One entry a field and sentence: a pair of numbers has each of its faults twice."""
+    unique = {
+        (str(fault["loc"][0])[:_LONGEST_NAME] if fault["loc"] else "", _sentence(fault)) for fault in faults
+    }
+    return [
+        FieldError(field=field, message=message) for field, message in sorted(unique)[:_MOST_FIELD_ERRORS]
+    ]
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    known = _SENTENCES.get(fault["type"])
+    return known or f"{fault['msg'].removeprefix('Value error, ').rstrip('.')}."
+
+
+def _headers(request: Request, error: Exception, kind: Kind) -> dict[str, str]:
+    match error:
+        case HTTPException(status_code=_S.METHOD_NOT_ALLOWED):
+            return {"allow": ", ".join(_allowed(request))}
+        case HTTPException():
+            return dict(error.headers or {})
+        case UnsatisfiableRangeError():
+            return {"content-range": f"bytes */{error.size}"}
+        case refusals.UnsupportedMediaTypeError():
+            return {"accept": "application/json"}
+        case refusals.BodyTooLargeError():
+            return {"connection": "close"}  # the rest of the body stays unread
+    return {"retry-after": str(RETRY_SECONDS)} if kind.status is _S.SERVICE_UNAVAILABLE else {}
+
+
+def _allowed(request: Request) -> Iterator[str]:
+    """Every method that the address takes. The router knows only those of the first route that fits."""
+    for method in _METHODS:
+        asked = {**request.scope, "method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in request.app.routes):
+            yield method

@@ -1,0 +1,89 @@
+"""The catalog as clients see it: what each task takes, and how this service stands to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.eta import QueueLoad
+from api.parts import Parts
+from api.schemas import Defaults, FrameRange, Limits, ModelList, ModelView, Range
+from jobs.state import JobFilter, JobState
+from wan_models.catalog import CATALOG, FrameRule, ModelSpec, accepted_sizes
+from wan_models.models_dir import InstalledModel
+from wan_models.request import MAX_PROMPT_CHARACTERS, TextToVideo
+
+
+def list_models(parts: Parts) -> ModelList:
+    """Every task of the catalog.
+
+    Raises:
+        StoreUnavailableError: the queues cannot be counted.
+    """
+    installed = parts.models.get()
+    return ModelList(
+        models=[
+            _view(
+                spec,
+                installed.get(spec.id),
+                parts.load.of(spec.id),
+                parts.store.count(JobFilter(queue=spec.id, state=JobState.QUEUED)),
+            )
+            for spec in CATALOG.values()
+        ]
+    )
+
+
+def _view(spec: ModelSpec, model: InstalledModel | None, load: QueueLoad, queued: int) -> ModelView:
+    tiny = model is not None and model.tiny
+    return ModelView(
+        id=spec.id,
+        title=spec.title,
+        kind=spec.kind,
+        accepts=sorted(spec.accepts),
+        installed=model is not None,
+        tiny=tiny,
+        available=model is not None and spec.pipeline is not None,
+        sizes=[str(size) for size in accepted_sizes(spec, tiny=tiny)],
+        defaults=_defaults(spec),
+        limits=_limits(spec.frames),
+        workers=load.workers,
+        queued=queued,
+        parameters_b=spec.parameters_b,
+        disk_gb=spec.disk_gb,
+        memory_gb=spec.memory_gb,
+        repository=spec.repository,
+        install=None if model else f"python scripts/download_wan_models.py --model {spec.id}",
+    )
+
+
+def _defaults(spec: ModelSpec) -> Defaults:
+    return Defaults(
+        size=str(spec.sizes[0]),
+        frame_num=spec.frames.default,
+        sample_steps=spec.steps,
+        sample_guide_scale=spec.guidance,
+        sample_shift=spec.shift,
+        fps=spec.fps,
+        negative_prompt=spec.negative_prompt,
+    )
+
+
+def _limits(frames: FrameRule) -> Limits:
+    properties = TextToVideo.model_json_schema()["properties"]
+    return Limits(
+        prompt_characters=MAX_PROMPT_CHARACTERS,
+        frame_num=FrameRange(
+            minimum=frames.minimum, maximum=frames.maximum, step=frames.step, offset=frames.offset
+        ),
+        sample_steps=_range(properties["sample_steps"]),
+        sample_guide_scale=_range(properties["sample_guide_scale"]),
+        sample_shift=_range(properties["sample_shift"]),
+        fps=_range(properties["fps"]),
+        base_seed=_range(properties["base_seed"]),
+    )
+
+
+def _range(field: dict[str, Any]) -> Range:
+    """The bounds of a field that may also be null, or a pair, from its JSON schema."""
+    number = next(option for option in field["anyOf"] if "minimum" in option)
+    return Range(minimum=number["minimum"], maximum=number["maximum"])

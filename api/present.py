@@ -1,0 +1,77 @@
+"""From the store's records to what clients see."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from api.eta import eta_seconds
+from api.links import Links
+from api.load import Load
+from api.names import video_filename, video_path
+from api.schemas import ErrorView, JobView, VideoView
+from jobs.state import Job, JobState
+
+
+def job_view(job: Job, load: Load, links: Links) -> JobView:
+    """A job as clients see it, in any state."""
+    progress, result = job.progress, job.result or {}
+    return JobView(
+        id=job.id,
+        task=job.queue,
+        status=job.state,
+        progress=percent(job),
+        step=progress.step,
+        steps=progress.steps,
+        stage=progress.stage or None,
+        queue_position=None if job.ahead is None else job.ahead + 1,
+        eta_seconds=None if job.state.is_final else eta_seconds(job, load.of(job.queue), load.now()),
+        attempt=job.attempt,
+        created_at=_utc(job.created_at),
+        started_at=_utc_or_none(job.started_at),
+        finished_at=_utc_or_none(job.finished_at),
+        expires_at=_utc_or_none(job.expires_at),
+        video_path=video_path(job.id),
+        video_url=links.absolute(video_path(job.id)) if job.state is JobState.COMPLETED else None,
+        error=ErrorView(code=job.error.code, message=job.error.message) if job.error else None,
+        metrics=result.get("metrics"),
+        request=dict(job.spec),
+    )
+
+
+def video_view(job: Job, links: Links) -> VideoView:
+    """The video of a completed job."""
+    if job.result is None or job.finished_at is None or job.expires_at is None:
+        raise ValueError(f"Job {job.id} is {job.state}; it has no video.")
+    result = job.result
+    return VideoView(
+        filename=video_filename(job.id),
+        job_id=job.id,
+        task=job.queue,
+        prompt=job.spec["prompt"],
+        width=result["width"],
+        height=result["height"],
+        frames=result["frames"],
+        fps=result["fps"],
+        size=result["size"],
+        sha256=result["sha256"],
+        created_at=_utc(job.finished_at),
+        expires_at=_utc(job.expires_at),
+        video_path=video_path(job.id),
+        video_url=links.absolute(video_path(job.id)),
+    )
+
+
+def percent(job: Job) -> int:
+    """Progress from 0 to 100 by denoising steps; 100 is kept for a video that is there."""
+    if job.state is JobState.COMPLETED:
+        return 100
+    done, steps = job.progress.step, job.progress.steps
+    return min(99, 100 * done // steps) if steps else 0
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _utc_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else _utc(seconds)

@@ -1,0 +1,43 @@
+"""Whether the service works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from fastapi import APIRouter, Response
+
+from api.answer import answer
+from api.parts import Parts, UseParts
+from api.schemas import Health
+from api.version import VERSION
+from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
+
+router = APIRouter(prefix="/health", tags=["service"])
+
+
+@router.get("", response_model=Health, responses={503: {"model": Health, "description": "No job store."}})
+def get_health(parts: UseParts) -> Response:
+    """Whether the stores answer, and who works. 503 when jobs can be neither accepted nor read."""
+    health = _examine(parts)
+    return answer(health, status=503 if health.status == "unavailable" else 200)
+
+
+def _examine(parts: Parts) -> Health:
+    store, artifacts = _state(parts.store.ping), _state(parts.artifacts.ping)
+    whole = "unavailable" if store != "ok" else "ok" if artifacts == "ok" else "degraded"
+    return Health(
+        status=whole,
+        version=VERSION,
+        store=store,
+        artifacts=artifacts,
+        workers=parts.load.workers() if store == "ok" else None,
+    )
+
+
+def _state(ping: Callable[[], None]) -> Literal["ok", "unavailable"]:
+    try:
+        ping()
+    except (StoreUnavailableError, ArtifactStoreUnavailableError):
+        return "unavailable"
+    return "ok"

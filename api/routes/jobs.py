@@ -1,0 +1,64 @@
+"""Asking how jobs are doing, and stopping them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator, BaseModel, Field
+
+from api.answer import answer, job_answer
+from api.names import JOB_ID_PATTERN, check_job_id
+from api.parts import Parts, UseLinks, UseParts
+from api.present import job_view
+from api.schemas import JobPage, JobView
+from jobs.state import Job, JobFilter, JobState
+from wan_models.catalog import CATALOG
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+def _known_task(task: str) -> str:
+    if task not in CATALOG:
+        raise ValueError(f"must be one of {', '.join(CATALOG)}")
+    return task
+
+
+class Page(BaseModel, extra="forbid"):
+    """Which page of a list: ``before`` is the ``next`` of the page in front of it."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    before: Annotated[str | None, Field(pattern=JOB_ID_PATTERN)] = None
+
+
+class JobQuery(Page):
+    """Which jobs to list."""
+
+    status: JobState | None = None
+    task: Annotated[str, AfterValidator(_known_task)] | None = None
+
+
+def take_page(parts: Parts, which: JobFilter, page: Page) -> tuple[list[Job], str | None]:
+    """Up to ``limit`` jobs, and the cursor of the next page if there is one."""
+    jobs = parts.store.find(which, page.limit + 1, page.before)
+    shown = jobs[: page.limit]
+    return shown, shown[-1].id if len(jobs) > len(shown) else None
+
+
+@router.get("", response_model=JobPage)
+def list_jobs(query: Annotated[JobQuery, Query()], parts: UseParts, links: UseLinks) -> Response:
+    """Jobs, newest first."""
+    jobs, following = take_page(parts, JobFilter(queue=query.task, state=query.status), query)
+    return answer(JobPage(jobs=[job_view(job, parts.load, links) for job in jobs], next=following))
+
+
+@router.get("/{job_id}", response_model=JobView)
+def get_job(job_id: str, parts: UseParts, links: UseLinks) -> Response:
+    """One job as it is now."""
+    return job_answer(parts.store.get(check_job_id(job_id)), parts, links)
+
+
+@router.post("/{job_id}/cancel", response_model=JobView)
+def cancel_job(job_id: str, parts: UseParts, links: UseLinks) -> Response:
+    """Cancel a queued job at once, or have a running one stop at its next step."""
+    return job_answer(parts.store.cancel(check_job_id(job_id)), parts, links)

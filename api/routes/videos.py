@@ -1,0 +1,61 @@
+"""Listing, downloading and deleting finished videos."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.answer import answer
+from api.names import job_of_video
+from api.parts import Parts, UseLinks, UseParts
+from api.present import video_view
+from api.refusals import JobActiveError, VideoNotFoundError
+from api.routes.jobs import Page, take_page
+from api.schemas import VideoPage
+from api.video import video_response
+from jobs.errors import JobNotFoundError
+from jobs.state import Job, JobFilter, JobState
+
+router = APIRouter(prefix="/videos", tags=["videos"])
+
+_CONTENT = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
+_DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole video.", "content": _CONTENT},
+    206: {"description": "The range asked for.", "content": _CONTENT},
+    304: {"description": "The client has it already."},
+}
+
+
+def _job(filename: str, parts: Parts) -> Job:
+    try:
+        return parts.store.get(job_of_video(filename))
+    except JobNotFoundError:
+        raise VideoNotFoundError(filename) from None
+
+
+@router.get("", response_model=VideoPage)
+def list_videos(page: Annotated[Page, Query()], parts: UseParts, links: UseLinks) -> Response:
+    """Finished videos, newest job first."""
+    jobs, following = take_page(parts, JobFilter(state=JobState.COMPLETED), page)
+    return answer(VideoPage(videos=[video_view(job, links) for job in jobs], next=following))
+
+
+@router.head("/{filename}", responses=_DOWNLOAD, response_class=Response)
+@router.get("/{filename}", responses=_DOWNLOAD, response_class=Response)
+def get_video(filename: str, request: Request, parts: UseParts) -> Response:
+    """Download a video, or one range of its bytes."""
+    return video_response(_job(filename, parts), parts.artifacts, request.method, request.headers)
+
+
+@router.delete("/{filename}", status_code=204)
+def delete_video(filename: str, parts: UseParts) -> Response:
+    """Delete a video and the record of its job."""
+    job = _job(filename, parts)
+    if not job.state.is_final:
+        raise JobActiveError(job.id, job.state)
+    # The record goes last: as long as it is there, the deletion can be asked for again.
+    for artifact in parts.artifacts.find(f"{job.id}/"):
+        parts.artifacts.delete(artifact.key)
+    parts.store.remove(job.id)
+    return Response(status_code=204)

@@ -1,0 +1,189 @@
+"""The objects this gateway answers with. docs/api.md describes them field by field."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.state import JobState
+
+
+class View(BaseModel):
+    """Base of every answer. Times are UTC, in ISO 8601 with a Z."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ErrorView(View):
+    """Why a job or its latest attempt ended badly."""
+
+    code: Annotated[str, Field(description="Stable, for programs.")]
+    message: Annotated[str, Field(description="A sentence, for people.")]
+
+
+class JobView(View):
+    """A job as clients see it."""
+
+    id: str
+    task: Annotated[str, Field(description="The model that makes the video, see `/models`.")]
+    status: JobState
+    progress: Annotated[int, Field(ge=0, le=100, description="Percent; 100 only when completed.")]
+    step: Annotated[int, Field(description="Denoising steps done by the running attempt.")]
+    steps: Annotated[int, Field(description="Denoising steps in all.")]
+    stage: Annotated[str | None, Field(description="What the worker is doing; null unless in progress.")]
+    queue_position: Annotated[int | None, Field(description="1 is next; null unless queued.")]
+    eta_seconds: Annotated[int | None, Field(description="Until the video is there; null when unknown.")]
+    attempt: Annotated[int, Field(description="How often a worker has started it.")]
+    created_at: datetime
+    started_at: Annotated[datetime | None, Field(description="Start of the running or the last attempt.")]
+    finished_at: Annotated[datetime | None, Field(description="Set once the status is final.")]
+    expires_at: Annotated[datetime | None, Field(description="When the record and the video are removed.")]
+    video_path: Annotated[str, Field(description="Where the video is served once it is there.")]
+    video_url: Annotated[str | None, Field(description="The same, absolute; null until completed.")]
+    error: ErrorView | None
+    metrics: Annotated[dict[str, Any] | None, Field(description="What the worker measured.")]
+    request: Annotated[dict[str, Any], Field(description="The request with every default filled in.")]
+
+
+class JobPage(View):
+    """One page of jobs, newest first."""
+
+    jobs: list[JobView]
+    next: Annotated[str | None, Field(description="Pass it as `before` to get the next page.")]
+
+
+class VideoView(View):
+    """A finished video."""
+
+    filename: str
+    job_id: str
+    task: str
+    prompt: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    size: Annotated[int, Field(description="Bytes.")]
+    sha256: str
+    created_at: Annotated[datetime, Field(description="When the video was finished.")]
+    expires_at: datetime
+    video_path: str
+    video_url: str
+
+
+class VideoPage(View):
+    """One page of videos, newest job first."""
+
+    videos: list[VideoView]
+    next: Annotated[str | None, Field(description="Pass it as `before` to get the next page.")]
+
+
+class Range(View):
+    """Least and greatest accepted value."""
+
+    minimum: int | float
+    maximum: int | float
+
+
+class FrameRange(View):
+    """Accepted frame counts: ``step * n + offset`` from minimum to maximum."""
+
+    minimum: int
+    maximum: int
+    step: int
+    offset: int
+
+
+class Defaults(View):
+    """What a request gets for each field that it leaves out."""
+
+    size: str
+    frame_num: int
+    sample_steps: int
+    sample_guide_scale: Annotated[tuple[float, float], Field(description="Low-noise, high-noise expert.")]
+    sample_shift: float
+    fps: int
+    negative_prompt: str
+
+
+class Limits(View):
+    """What a request may ask for."""
+
+    prompt_characters: int
+    frame_num: FrameRange
+    sample_steps: Range
+    sample_guide_scale: Range
+    sample_shift: Range
+    fps: Range
+    base_seed: Range
+
+
+class ModelView(View):
+    """One of the Wan tasks, and how this service stands to it."""
+
+    id: str
+    title: str
+    kind: str
+    accepts: Annotated[list[str], Field(description="Kinds of request it can serve.")]
+    installed: bool
+    tiny: Annotated[bool, Field(description="Randomly initialised: it paints noise, in seconds.")]
+    available: Annotated[bool, Field(description="Installed, and this version can run it.")]
+    sizes: Annotated[list[str], Field(description="Accepted sizes, width*height.")]
+    defaults: Defaults
+    limits: Limits
+    workers: Annotated[int, Field(description="Live workers that serve it.")]
+    queued: Annotated[int, Field(description="Jobs that wait for it.")]
+    parameters_b: Annotated[float, Field(description="1e9 parameters of its diffusion transformers.")]
+    disk_gb: Annotated[float, Field(description="Size of the download, in 1e9 bytes.")]
+    memory_gb: Annotated[float, Field(description="GPU memory its authors ask for, in 1e9 bytes.")]
+    repository: Annotated[str, Field(description="Where the weights come from.")]
+    install: Annotated[str | None, Field(description="The command that installs it; null when it is.")]
+
+
+class ModelList(View):
+    """Every task of the catalog."""
+
+    models: list[ModelView]
+
+
+class Health(View):
+    """Whether the parts answer. ``workers`` is null while the store does not."""
+
+    status: Annotated[
+        Literal["ok", "degraded", "unavailable"],
+        Field(description="`unavailable` without the store, `degraded` without the artifact store."),
+    ]
+    version: str
+    store: Literal["ok", "unavailable"]
+    artifacts: Literal["ok", "unavailable"]
+    workers: Annotated[dict[str, int] | None, Field(description="Live workers by task.")]
+
+
+class FieldError(View):
+    """One thing that is wrong with a request."""
+
+    field: Annotated[str, Field(description="As the client wrote it; empty for the request as a whole.")]
+    message: str
+
+
+class SdkError(View):
+    """The same problem, as clients of OpenAI-style services read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class Problem(View):
+    """Every error answer: RFC 9457 problem details, with two members for other dialects' clients."""
+
+    type: Annotated[str, Field(description="`urn:wanserve:problem:<code>`.")]
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError]
+    error: SdkError
+    error_type: Annotated[str, Field(description="The code again.")]
