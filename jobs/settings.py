@@ -55,7 +55,6 @@ class JobsSettings(BaseSettings):
 
     data_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
         Path(".wanserve"),
-        validate_default=True,
         description="Directory of everything embedded: Redis data, artifacts, tiny models, logs.",
     )
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
@@ -78,7 +77,6 @@ class JobsSettings(BaseSettings):
     )
     s3_secret_key: SecretStr | None = Field(
         None,
-        validate_default=True,
         description="Secret key that belongs to it.",
     )
     lease_seconds: float = Field(
