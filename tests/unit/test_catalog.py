@@ -71,6 +71,10 @@ def test_the_frame_rule_allows_its_own_default_and_limits(spec):
     assert all(rule.allows(frames) for frames in (rule.default, rule.minimum, rule.maximum))
 
 
+def test_frame_counts_are_4n_plus_1_within_the_limits():
+    assert [frames for frames in range(-5, 200) if RULE.allows(frames)] == list(range(5, 162, 4))
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_small_sizes_suit_every_task(spec):
     assert all(side % spec.size_multiple == 0 for size in TINY_SIZES for side in size)

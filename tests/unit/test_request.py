@@ -208,6 +208,7 @@ def test_a_task_that_needs_more_than_text_is_refused(task):
         ("fps", 0),
         ("fps", 61),
         ("fps", 16.5),
+        ("fps", "16"),
         ("prompts", "a cat"),
         ("width", 1280),
     ],
