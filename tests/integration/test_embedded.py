@@ -7,8 +7,10 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from kombu import Connection
@@ -142,17 +144,24 @@ def test_deep_directories_have_servers_of_their_own(tmp_path):
         assert process_id(first) != process_id(second)
 
 
-def test_a_socket_directory_that_others_could_enter_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    server = EmbeddedRedis(tmp_path / DEEP)
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory for temporary files, not as deep as pytest's."""
+    with TemporaryDirectory(dir="/tmp") as path:
+        yield Path(path)
+
+
+def test_a_socket_directory_that_others_could_enter_is_refused(short_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(short_path))
+    server = EmbeddedRedis(short_path / DEEP)
     with server:
-        private = next(tmp_path.glob("wanserve-*"))
+        private = next(short_path.glob("wanserve-*"))
     private.chmod(0o755)
     with pytest.raises(EmbeddedRedisError, match=f"{private} is not a private directory"):
         server.start()
     private.rmdir()
-    (tmp_path / "elsewhere").mkdir(mode=0o700)
-    private.symlink_to(tmp_path / "elsewhere")
+    (short_path / "elsewhere").mkdir(mode=0o700)
+    private.symlink_to(short_path / "elsewhere")
     with pytest.raises(EmbeddedRedisError, match="not a private directory"):
         server.start()
 
