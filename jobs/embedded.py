@@ -8,6 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -92,6 +93,9 @@ class EmbeddedRedis:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if self._socket.parent != self._directory:
+            with suppress(OSError):  # the server is gone, but a socket that it could not remove is not
+                self._socket.parent.rmdir()
 
     def __enter__(self) -> Self:
         self.start()

@@ -155,8 +155,9 @@ def test_a_socket_directory_that_others_could_enter_is_refused(short_path, monke
     monkeypatch.setattr("tempfile.tempdir", str(short_path))
     server = EmbeddedRedis(short_path / DEEP)
     with server:
-        private = next(short_path.glob("wanserve-*"))
-    private.chmod(0o755)
+        (private,) = short_path.glob("wanserve-*")
+    assert not private.exists()
+    private.mkdir(mode=0o755)
     with pytest.raises(EmbeddedRedisError, match=f"{private} is not a private directory"):
         server.start()
     private.rmdir()
