@@ -94,7 +94,7 @@ class EmbeddedRedis:
             process.kill()
             process.wait()
         if self._socket.parent != self._directory:
-            with suppress(OSError):  # the server is gone, but a socket that it could not remove is not
+            with suppress(OSError):  # a killed server leaves its socket there
                 self._socket.parent.rmdir()
 
     def __enter__(self) -> Self:

@@ -157,7 +157,8 @@ def test_a_socket_directory_that_others_could_enter_is_refused(short_path, monke
     with server:
         (private,) = short_path.glob("wanserve-*")
     assert not private.exists()
-    private.mkdir(mode=0o755)
+    private.mkdir()
+    private.chmod(0o755)
     with pytest.raises(EmbeddedRedisError, match=f"{private} is not a private directory"):
         server.start()
     private.rmdir()
