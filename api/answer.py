@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.eta import poll_seconds
 from api.links import Links
-from api.parts import Parts
+from api.parts import parts_of
 from api.present import job_view
 from jobs.state import Job
 
@@ -20,9 +21,9 @@ def answer(view: BaseModel, *, status: int = 200, headers: Mapping[str, str] | N
 
 
 def job_answer(
-    job: Job, parts: Parts, links: Links, *, status: int = 200, headers: Mapping[str, str] | None = None
+    job: Job, request: Request, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A job as the answer, with the time to ask again unless it is final."""
-    view = job_view(job, parts.load, links)
+    """A job as the answer to a request, with the time to ask again unless it is final."""
+    view = job_view(job, parts_of(request).load, Links(request))
     pace = {} if job.state.is_final else {"retry-after": str(poll_seconds(view.eta_seconds))}
     return answer(view, status=status, headers={**pace, **(headers or {})})

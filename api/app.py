@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from api.cached import Cached
@@ -15,7 +16,7 @@ from api.errors import answer_errors
 from api.feed import RedisFeed
 from api.headers import SecurityHeaders
 from api.load import Load
-from api.openapi import PROBLEM, complete
+from api.openapi import complete
 from api.parts import Parts
 from api.routes import generate, health, jobs, models, videos
 from api.routes.page import page_router
@@ -77,11 +78,14 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,  # both pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        responses={"default": PROBLEM},
+        routes=_routes(),
     )
     app.state.parts = parts
     answer_errors(app)
-    for module in (generate, jobs, videos, models, health):
-        app.include_router(module.router)
-    app.include_router(page_router())
     return app
+
+
+def _routes() -> list[BaseRoute]:
+    """Every route, side by side: including routers in the app would have each request matched twice."""
+    routers = [module.router for module in (generate, jobs, videos, models, health)]
+    return [route for router in (*routers, page_router()) for route in router.routes]

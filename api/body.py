@@ -38,7 +38,7 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         from_json(body, allow_inf_nan=False)
-        return json.loads(body, object_pairs_hook=_unique)
+        return _DECODER.decode(body.decode())
     except ValueError as error:
         raise MalformedJsonError(str(error)) from None
 
@@ -48,6 +48,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise ValueError("an object has the same name twice")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _check_media_type(declared: str) -> None:

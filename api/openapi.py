@@ -12,9 +12,11 @@ from wan_models.request import TextToVideo
 
 _REFERENCE = "#/components/schemas/{model}"
 
-PROBLEM: dict[str, Any] = {
-    "description": "Any error: RFC 9457 problem details.",
-    "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}},
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Any error: RFC 9457 problem details.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}},
+    }
 }
 
 

@@ -9,13 +9,14 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.answer import job_answer
 from api.body import read_json
-from api.parts import UseLinks, UseParts
+from api.openapi import PROBLEMS
+from api.parts import parts_of
 from api.prefer import wait_seconds
 from api.schemas import JobView
 from api.submission import submit
 from wan_models.request import TextToVideo
 
-router = APIRouter(prefix="/generate", tags=["generate"])
+router = APIRouter(prefix="/generate", tags=["generate"], responses=PROBLEMS)
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -38,8 +39,9 @@ _FINAL: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/text-to-video", status_code=202, response_model=JobView, responses=_FINAL, openapi_extra=_BODY)
-async def text_to_video(request: Request, parts: UseParts, links: UseLinks) -> Response:
+async def text_to_video(request: Request) -> Response:
     """Queue a video made from a prompt."""
+    parts = parts_of(request)
     body = TextToVideo.model_validate(await read_json(request))
     job = await run_in_threadpool(submit, body, parts)
     headers = {"location": f"/jobs/{job.id}"}
@@ -47,4 +49,4 @@ async def text_to_video(request: Request, parts: UseParts, links: UseLinks) -> R
     if seconds is not None:
         job = await parts.watch.until_final(job, seconds)
         headers["preference-applied"] = "wait"
-    return job_answer(job, parts, links, status=200 if job.state.is_final else 202, headers=headers)
+    return job_answer(job, request, status=200 if job.state.is_final else 202, headers=headers)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api.answer import answer
-from api.parts import Parts, UseParts
+from api.openapi import PROBLEMS
+from api.parts import Parts, parts_of
 from api.schemas import Health
 from api.version import VERSION
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
 
-router = APIRouter(prefix="/health", tags=["service"])
+router = APIRouter(prefix="/health", tags=["service"], responses=PROBLEMS)
 
 
 @router.get("", response_model=Health, responses={503: {"model": Health, "description": "No job store."}})
-def get_health(parts: UseParts) -> Response:
+def get_health(request: Request) -> Response:
     """Whether the stores answer, and who works. 503 when jobs can be neither accepted nor read."""
-    health = _examine(parts)
+    health = _examine(parts_of(request))
     return answer(health, status=503 if health.status == "unavailable" else 200)
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from api.answer import answer, job_answer
+from api.links import Links
 from api.names import JOB_ID_PATTERN, check_job_id
-from api.parts import Parts, UseLinks, UseParts
+from api.openapi import PROBLEMS
+from api.parts import parts_of
 from api.present import job_view
 from api.schemas import JobPage, JobView
 from jobs.state import Job, JobFilter, JobState
+from jobs.store import JobStore
 from wan_models.catalog import CATALOG
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=PROBLEMS)
 
 
 def _known_task(task: str) -> str:
@@ -38,27 +41,28 @@ class JobQuery(Page):
     task: Annotated[str, AfterValidator(_known_task)] | None = None
 
 
-def take_page(parts: Parts, which: JobFilter, page: Page) -> tuple[list[Job], str | None]:
+def take_page(store: JobStore, which: JobFilter, page: Page) -> tuple[list[Job], str | None]:
     """Up to ``limit`` jobs, and the cursor of the next page if there is one."""
-    jobs = parts.store.find(which, page.limit + 1, page.before)
+    jobs = store.find(which, page.limit + 1, page.before)
     shown = jobs[: page.limit]
     return shown, shown[-1].id if len(jobs) > len(shown) else None
 
 
 @router.get("", response_model=JobPage)
-def list_jobs(query: Annotated[JobQuery, Query()], parts: UseParts, links: UseLinks) -> Response:
+def list_jobs(query: Annotated[JobQuery, Query()], request: Request) -> Response:
     """Jobs, newest first."""
-    jobs, following = take_page(parts, JobFilter(queue=query.task, state=query.status), query)
+    parts, links = parts_of(request), Links(request)
+    jobs, following = take_page(parts.store, JobFilter(queue=query.task, state=query.status), query)
     return answer(JobPage(jobs=[job_view(job, parts.load, links) for job in jobs], next=following))
 
 
 @router.get("/{job_id}", response_model=JobView)
-def get_job(job_id: str, parts: UseParts, links: UseLinks) -> Response:
+def get_job(job_id: str, request: Request) -> Response:
     """One job as it is now."""
-    return job_answer(parts.store.get(check_job_id(job_id)), parts, links)
+    return job_answer(parts_of(request).store.get(check_job_id(job_id)), request)
 
 
 @router.post("/{job_id}/cancel", response_model=JobView)
-def cancel_job(job_id: str, parts: UseParts, links: UseLinks) -> Response:
+def cancel_job(job_id: str, request: Request) -> Response:
     """Cancel a queued job at once, or have a running one stop at its next step."""
-    return job_answer(parts.store.cancel(check_job_id(job_id)), parts, links)
+    return job_answer(parts_of(request).store.cancel(check_job_id(job_id)), request)

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answer import answer
+from api.links import Links
 from api.names import job_of_video
-from api.parts import Parts, UseLinks, UseParts
+from api.openapi import PROBLEMS
+from api.parts import parts_of
 from api.present import video_view
 from api.refusals import JobActiveError, VideoNotFoundError
 from api.routes.jobs import Page, take_page
@@ -16,8 +18,9 @@ from api.schemas import VideoPage
 from api.video import video_response
 from jobs.errors import JobNotFoundError
 from jobs.state import Job, JobFilter, JobState
+from jobs.store import JobStore
 
-router = APIRouter(prefix="/videos", tags=["videos"])
+router = APIRouter(prefix="/videos", tags=["videos"], responses=PROBLEMS)
 
 _CONTENT = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
 _DOWNLOAD: dict[int | str, dict[str, Any]] = {
@@ -27,31 +30,34 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _job(filename: str, parts: Parts) -> Job:
+def _job(filename: str, store: JobStore) -> Job:
     try:
-        return parts.store.get(job_of_video(filename))
+        return store.get(job_of_video(filename))
     except JobNotFoundError:
         raise VideoNotFoundError(filename) from None
 
 
 @router.get("", response_model=VideoPage)
-def list_videos(page: Annotated[Page, Query()], parts: UseParts, links: UseLinks) -> Response:
+def list_videos(page: Annotated[Page, Query()], request: Request) -> Response:
     """Finished videos, newest job first."""
-    jobs, following = take_page(parts, JobFilter(state=JobState.COMPLETED), page)
+    jobs, following = take_page(parts_of(request).store, JobFilter(state=JobState.COMPLETED), page)
+    links = Links(request)
     return answer(VideoPage(videos=[video_view(job, links) for job in jobs], next=following))
 
 
 @router.head("/{filename}", responses=_DOWNLOAD, response_class=Response)
 @router.get("/{filename}", responses=_DOWNLOAD, response_class=Response)
-def get_video(filename: str, request: Request, parts: UseParts) -> Response:
+def get_video(filename: str, request: Request) -> Response:
     """Download a video, or one range of its bytes."""
-    return video_response(_job(filename, parts), parts.artifacts, request.method, request.headers)
+    parts = parts_of(request)
+    return video_response(_job(filename, parts.store), parts.artifacts, request.method, request.headers)
 
 
 @router.delete("/{filename}", status_code=204)
-def delete_video(filename: str, parts: UseParts) -> Response:
+def delete_video(filename: str, request: Request) -> Response:
     """Delete a video and the record of its job."""
-    job = _job(filename, parts)
+    parts = parts_of(request)
+    job = _job(filename, parts.store)
     if not job.state.is_final:
         raise JobActiveError(job.id, job.state)
     # The record goes last: as long as it is there, the deletion can be asked for again.
