@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from argparse import ArgumentParser
@@ -11,11 +12,14 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from scripts.bench import growth, memory
+from scripts.bench import gateway, growth, memory, overhead
 from scripts.bench.report import Figure, machine, show
 from scripts.bench.workspace import Workspace
 
 BENCHMARKS: Mapping[str, Callable[[Workspace], Iterator[Figure]]] = {
+    "submit": gateway.measure_submit,
+    "status": gateway.measure_status,
+    "overhead": overhead.measure,
     "growth": growth.measure,
     "memory": memory.measure,
 }
@@ -32,6 +36,7 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     # As Ctrl-C does, so that every context is left in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ["TQDM_DISABLE"] = "1"  # models load with progress bars
     console, described, figures = Console(highlight=False, width=WIDTH), machine(), list[Figure]()
     with TemporaryDirectory(prefix="wanserve-bench-") as root:
         workspace = Workspace(Path(root))

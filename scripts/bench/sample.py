@@ -55,3 +55,29 @@ def result(job_id: str) -> dict[str, Any]:
         "fps": 16,
         "metrics": metrics | {"seconds_per_step": 7.8901, "peak_memory_mb": 71234.5678},
     }
+
+
+def view(job_id: str) -> dict[str, Any]:
+    """What the gateway answers for a queued job, or something of its size."""
+    job = new_job()
+    return {
+        "id": job_id,
+        "task": job.queue,
+        "status": "queued",
+        "progress": 0,
+        "step": 0,
+        "steps": job.steps,
+        "stage": None,
+        "queue_position": 1,
+        "eta_seconds": None,
+        "attempt": 0,
+        "created_at": "2026-01-01T00:00:00.000000Z",
+        "started_at": None,
+        "finished_at": None,
+        "expires_at": None,
+        "video_path": f"/videos/{job_id}.mp4",
+        "video_url": None,
+        "error": None,
+        "metrics": None,
+        "request": dict(job.spec),
+    }

@@ -1,0 +1,110 @@
+"""The gateway beside a plain app on the same Redis: submitting, and asking for a status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import httpx
+
+from jobs.store_redis import connect
+from scripts.bench import sample
+from scripts.bench.client import CONNECTIONS, Rate, apply_load
+from scripts.bench.report import Figure, percentile
+from scripts.bench.service import serving
+from scripts.bench.workspace import Workspace, free_port, running, wait_until_ready
+
+ROUNDS = 5
+ROUND_SECONDS = 3.0
+GOAL_RATIO = 1.0
+PUSHES = 5000
+MESSAGE_BYTES = 2048
+SUBMIT = "/generate/text-to-video"
+
+Calls = Callable[[str], Rate]
+
+
+def measure_submit(workspace: Workspace) -> Iterator[Figure]:
+    """Submits a second: validated, recorded, indexed and announced here; ``task.delay()`` there."""
+    body = sample.body()
+    with _both(workspace) as (ours, plain, redis_url):
+        pairs = _take_turns(
+            lambda url: apply_load(url, "POST", SUBMIT, body, seconds=ROUND_SECONDS), ours, plain
+        )
+        floor = _push_seconds(redis_url)
+    yield _rates("submit", "plain app", pairs, GOAL_RATIO)
+    yield from _latencies("submit", "plain app", pairs)
+    yield Figure(
+        what=f"submit p50, beside one bare LPUSH of {MESSAGE_BYTES // 1024} KB, one at a time",
+        measured=_ms(median(one.p50 for one, _ in pairs)),
+        against=_ms(floor),
+    )
+
+
+def measure_status(workspace: Workspace) -> Iterator[Figure]:
+    """Status polls a second of a queued job, beside an endpoint that returns such a dictionary."""
+    with _both(workspace) as (ours, plain, _):
+        job_id = httpx.post(ours + SUBMIT, json=sample.body()).raise_for_status().json()["id"]
+        path = f"/jobs/{job_id}"
+        pairs = _take_turns(lambda url: apply_load(url, "GET", path, seconds=ROUND_SECONDS), ours, plain)
+    yield _rates("status", "bare endpoint", pairs, None)
+    yield from _latencies("status", "bare endpoint", pairs)
+
+
+@contextmanager
+def _both(workspace: Workspace) -> Iterator[tuple[str, str, str]]:
+    """Run both apps; yields their addresses, ours first, and that of the Redis they share."""
+    with serving(workspace) as (ours, redis_url):
+        port, log = free_port(), workspace.directory() / "log"
+        plain = f"http://127.0.0.1:{port}"
+        environment = {"PORT": str(port), "REDIS_URL": redis_url}
+        with running("scripts.bench.plain_app", environment=environment, log=log) as process:
+            wait_until_ready(f"{plain}/jobs/any", process, log)
+            yield ours, plain, redis_url
+
+
+def _take_turns(call: Calls, ours: str, plain: str) -> list[tuple[Rate, Rate]]:
+    """Rounds of both, one after the other, after one of each that does not count."""
+    return [(call(ours), call(plain)) for _ in range(ROUNDS + 1)][1:]
+
+
+def _rates(verb: str, beside: str, pairs: list[tuple[Rate, Rate]], goal: float | None) -> Figure:
+    ours, plain = (median(rate.per_second for rate in side) for side in zip(*pairs, strict=True))
+    ratio = median(one.per_second / other.per_second for one, other in pairs)
+    busiest = max(rate.busy for pair in pairs for rate in pair)
+    return Figure(
+        what=f"{verb}, requests a second on {CONNECTIONS} connections (client {busiest:.0%} of a core)",
+        measured=f"{ours:,.0f}/s",
+        against=f"{beside} {plain:,.0f}/s",
+        ratio=ratio,
+        goal="" if goal is None else f"at least {goal:.1f} x",
+        met=None if goal is None else ratio >= goal,
+    )
+
+
+def _latencies(verb: str, beside: str, pairs: list[tuple[Rate, Rate]]) -> Iterator[Figure]:
+    for name in ("p50", "p99"):
+        ours, plain = (median(getattr(rate, name) for rate in side) for side in zip(*pairs, strict=True))
+        yield Figure(
+            what=f"{verb}, {name} under that load",
+            measured=_ms(ours),
+            against=f"{beside} {_ms(plain)}",
+            ratio=ours / plain,
+        )
+
+
+def _push_seconds(redis_url: str) -> float:
+    """Median time of the least that any queue on Redis has to do."""
+    message, took = b"x" * MESSAGE_BYTES, []
+    with connect(redis_url) as redis:
+        for _ in range(PUSHES):
+            begin = time.perf_counter()
+            redis.lpush("bench", message)
+            took.append(time.perf_counter() - begin)
+    return percentile(took, 50)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"

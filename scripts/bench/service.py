@@ -1,0 +1,36 @@
+"""The service as users run it: embedded Redis, a gateway process, and a worker if there is work to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from jobs.embedded import EmbeddedRedis
+from scripts.bench import sample
+from scripts.bench.workspace import Workspace, free_port, running, wait_until_ready
+
+
+@contextmanager
+def serving(workspace: Workspace, *, worker: bool = False) -> Iterator[tuple[str, str]]:
+    """Run the service on tiny models, and yield the addresses of the gateway and of its Redis."""
+    directory, port = workspace.directory(), free_port()
+    address, log = f"http://127.0.0.1:{port}", directory / "log"
+    with ExitStack() as running_parts:
+        server = running_parts.enter_context(EmbeddedRedis(directory / "redis"))
+        environment = {
+            "DATA_DIR": str(directory),
+            "MODELS_DIR": str(workspace.models),
+            "REDIS_URL": server.url,
+            "S3_BUCKET": "",  # whatever the caller's shell has set
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "LOG_LEVEL": "INFO",
+            "DRAIN_SECONDS": "0",
+        }
+        process = running_parts.enter_context(running("api", environment=environment, log=log))
+        wait_until_ready(f"{address}/health", process, log)
+        if worker:
+            command = ("workers", "--gpus", "none", "--queues", sample.TASK)
+            process = running_parts.enter_context(running(*command, environment=environment, log=log))
+            wait_until_ready(f"{address}/health", process, log, workers=True)
+        yield address, server.url
