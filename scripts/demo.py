@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -95,6 +96,10 @@ def download(client: httpx.Client, job: dict[str, Any], directory: Path) -> Path
     return file
 
 
+def _stop_command(settings: GatewaySettings) -> str:
+    return f"DATA_DIR={settings.data_dir} make stop" if "DATA_DIR" in os.environ else "make stop"
+
+
 def main() -> None:
     """The demo."""
     from wan_models.pipelines.video import probe_mp4  # noqa: PLC0415 - brings torch, seconds after the first words
@@ -114,7 +119,7 @@ Video      {file}
            {video.width}*{video.height}, {video.frames} frames, {video.fps:g} fps, {video.codec}, as read back
 Watch      {address}{job["video_path"]}
 Service    {address}   (page, API; it goes on running)
-Stop       make stop
+Stop       {_stop_command(settings)}
 
 The picture is noise: this is a tiny model with random weights, on the same code that runs the real ones.
 """)
