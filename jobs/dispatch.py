@@ -12,9 +12,11 @@ import json
 import logging
 
 from kombu import Connection
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
+from redis.exceptions import RedisError
 
+from jobs.errors import StoreUnavailableError
 from jobs.state import Job
 
 TASK_NAME = "wanserve.generate"
@@ -28,7 +30,8 @@ class Dispatcher:
 
     def __init__(self, broker_url: str, connections: int = 16) -> None:
         # The default is to try forever; a submit must not wait for a broker that is away.
-        broker = Connection(broker_url, transport_options={"max_retries": 1, "socket_connect_timeout": 2})
+        impatient = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "socket_connect_timeout": 2}
+        broker = Connection(broker_url, transport_options=impatient)
         self._connections = broker.Pool(connections)
         self._producers = ProducerPool(self._connections, limit=connections)
 
@@ -55,18 +58,21 @@ class Dispatcher:
                         "ignore_result": True,
                     },
                 )
-        except (OperationalError, KombuError, OSError) as error:
+        except (KombuError, RedisError, OSError) as error:
             _log.warning("No nudge for job %s, the relay will send it: %s", job.id, error)
 
     def oldest(self, queue: str) -> str | None:
         """The job id in the message that a worker of the queue receives next, or None when there is none.
 
         Raises:
-            OperationalError: the broker does not answer.
+            StoreUnavailableError: the broker does not answer.
         """
-        with self._connections.acquire(block=True, timeout=5) as connection:
-            # kombu pushes at the left end of a list and workers pop from the right.
-            message = connection.default_channel.client.lindex(queue, -1)
+        try:
+            with self._connections.acquire(block=True, timeout=5) as connection:
+                # kombu pushes at the left end of a list and workers pop from the right.
+                message = connection.default_channel.client.lindex(queue, -1)
+        except (KombuError, RedisError, OSError) as error:
+            raise StoreUnavailableError(f"The broker does not answer ({error}).") from error
         return str(json.loads(message)["headers"]["id"]) if message else None
 
     def close(self) -> None:

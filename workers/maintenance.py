@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from threading import Event
 
-from kombu.exceptions import OperationalError
-
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
 from jobs.errors import JobNotFoundError, JobsError
@@ -34,17 +32,17 @@ class Maintenance:
     def run(self, stopped: Event, every_seconds: float) -> None:
         """Sweep until stopped. A store that is away is waited for."""
         while not stopped.wait(every_seconds):
-            try:
-                self.sweep()
-            except (JobsError, OperationalError) as error:
-                _log.warning("Maintenance waits: %s", error)
+            self.sweep()
 
     def sweep(self) -> None:
-        """Every duty once."""
-        self.rescue()
-        self.expire()
-        self.relay()
-        self.prune()
+        """Every duty once. One that fails keeps none of the others from being done, now or next time."""
+        for duty in (self.rescue, self.expire, self.relay, self.prune):
+            try:
+                duty()
+            except JobsError as error:
+                _log.warning("Maintenance, %s: %s", duty.__name__, error)
+            except Exception:  # noqa: BLE001 - a sweeper that ends in silence would strand every job after it
+                _log.exception("Maintenance, %s, broke", duty.__name__)
 
     def rescue(self) -> None:
         """Send jobs whose worker stopped answering round again."""
