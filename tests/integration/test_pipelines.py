@@ -13,7 +13,7 @@ from wan_models.errors import GenerationError, GenerationStoppedError
 from wan_models.models_dir import model_path
 from wan_models.pipeline import Pipeline
 from wan_models.pipelines.fake import FakePipeline
-from wan_models.pipelines.text_to_video import TextToVideoPipeline
+from wan_models.pipelines.text_to_video import TextToVideoPipeline, _to_uint8
 from wan_models.pipelines.video import encode_mp4
 from wan_models.registry import Registry
 from wan_models.request import MAX_PROMPT_CHARACTERS, TextToVideo, VideoRequest, resolve
@@ -207,11 +207,35 @@ def test_a_fault_of_the_model_is_a_generation_error_and_leaves_it_usable(two_exp
     assert torch.equal(frames_of(two_experts, request), before)
 
 
+def test_hooks_are_freed_after_a_run_that_was_stopped(two_experts, monkeypatch):
+    freed: list[bool] = []
+    monkeypatch.setattr(two_experts._pipe, "maybe_free_model_hooks", lambda: freed.append(True))
+
+    def stop(_step: int, _steps: int) -> None:
+        raise GenerationStoppedError
+
+    with pytest.raises(GenerationStoppedError):
+        two_experts.generate(request_for(), stop)
+    assert freed
+
+
+def test_colours_are_rounded_to_the_nearest_byte():
+    shades = torch.tensor([0.0, 0.499 / 255, 0.501 / 255, 254.6 / 255, 1.0]).reshape(5, 1, 1, 1)
+    assert _to_uint8(shades.expand(5, 3, 2, 2).clone())[:, 0, 0, 0].tolist() == [0, 0, 1, 255, 255]
+
+
 def test_the_experts_change_over_at_the_boundary_which_the_shift_moves(two_experts):
     # Shifted noise level of step s of n: f*t / (1 + (f-1)*t) with t = 1 - s/n. Two calls a step, guided.
     for shift, high_steps in ((12.0, 4), (3.0, 2), (12.0, 4)):
         experts = [name for name, _ in calls_of(two_experts, sample_steps=5, sample_shift=shift)]
         assert experts == ["high"] * high_steps * 2 + ["low"] * (5 - high_steps) * 2
+
+
+def test_the_boundary_is_the_one_of_the_request(two_experts):
+    request = request_for(sample_steps=5)
+    with spied(two_experts) as calls:
+        two_experts.generate(request.model_copy(update={"boundary": 0.95}), keep_going)
+    assert [name for name, _ in calls].count("high") == 2 * 2
 
 
 def test_the_first_of_the_pair_guides_the_low_noise_expert_and_the_second_the_high_noise_one(two_experts):

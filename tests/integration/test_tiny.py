@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from wan_models.catalog import TINY_TASKS
 from wan_models.models_dir import installed_models, model_path
@@ -21,8 +22,13 @@ def test_a_built_model_is_installed_and_known_as_tiny(models_dir):
 
 
 @pytest.mark.parametrize("task", TINY_TASKS)
-def test_a_model_is_built_the_same_twice(models_dir, tmp_path, task):
+def test_a_model_is_built_the_same_whatever_the_random_state_which_it_leaves_alone(
+    models_dir, tmp_path, task
+):
+    torch.rand(3)
+    before = torch.random.get_rng_state()
     assert contents(build_tiny(task, tmp_path)) == contents(model_path(models_dir, task))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("task", TINY_TASKS)
