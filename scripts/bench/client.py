@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from scripts.bench.report import percentile
 
-CONNECTIONS = 8
 _MARGIN_SECONDS = 60
 
 
@@ -33,16 +32,23 @@ class Rate:
     busy: float
 
 
-def apply_load(address: str, method: str, path: str, body: Any = None, *, seconds: float) -> Rate:
+def apply_load(
+    address: str, method: str, path: str, body: Any = None, *, seconds: float, connections: int
+) -> Rate:
     """Repeat one request over several connections, each sending the next one when it has its answer.
 
     Raises:
         RuntimeError: an answer was no success.
     """
-    order = json.dumps([address, method, path, body, seconds])
-    command = [sys.executable, "-m", "scripts.bench.client"]
+    order = {"method": method, "path": path, "body": body, "seconds": seconds, "connections": connections}
+    command = [sys.executable, "-m", "scripts.bench.client", address]
     done = subprocess.run(
-        command, input=order, capture_output=True, text=True, check=False, timeout=seconds + _MARGIN_SECONDS
+        command,
+        input=json.dumps(order),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds + _MARGIN_SECONDS,
     )
     if done.returncode:
         raise RuntimeError(f"The load client ended with {done.returncode}:\n{done.stderr[-2000:]}")
@@ -98,7 +104,7 @@ def _is_whole(answer: bytes) -> bool:
     return bool(end) and len(content) >= int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
 
 
-async def _call(address: str, method: str, path: str, body: Any, seconds: float) -> Rate:
+async def _call(address: str, *, method: str, path: str, body: Any, seconds: float, connections: int) -> Rate:
     host, _, port = urlsplit(address).netloc.partition(":")
     request = _request(method, path, host, body)
     took: list[float] = []
@@ -106,7 +112,7 @@ async def _call(address: str, method: str, path: str, body: Any, seconds: float)
     loop = asyncio.get_running_loop()
     opened = [
         await loop.create_connection(lambda: _Caller(request, begin + seconds, took), host, int(port))
-        for _ in range(CONNECTIONS)
+        for _ in range(connections)
     ]
     await asyncio.gather(*(caller.done for _, caller in opened))
     wall = time.perf_counter() - begin
@@ -121,5 +127,5 @@ def _request(method: str, path: str, host: str, body: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    rate = asyncio.run(_call(*json.load(sys.stdin)))
+    rate = asyncio.run(_call(sys.argv[1], **json.load(sys.stdin)))
     print(json.dumps([rate.per_second, rate.p50, rate.p99, rate.busy]))
