@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Event, Thread
 
 from jobs.connect import open_artifacts, open_store
@@ -26,18 +26,15 @@ _STOP_MARGIN_SECONDS = 30.0  # for the step under way and the video being finish
 
 def worker_programs(gpus: Sequence[str], queues: Sequence[str], host: str) -> list[Program]:
     """One worker a GPU, which sees that GPU alone; one CPU worker where there is none."""
-    places = [(f"gpu{gpu}", gpu) for gpu in gpus] or [("cpu", "")]
-    return [
-        Program(
-            name=f"worker {place}",
-            command=[
-                *(sys.executable, "-m", "workers.worker"),
-                *("--name", f"{place}@{host}", "--queues", ",".join(queues)),
-            ],
-            environment={"CUDA_VISIBLE_DEVICES": device},
-        )
-        for place, device in places
-    ]
+    if not gpus:
+        # Idle OpenMP threads would spin, and take the cores from the gateway and the encoder.
+        return [_worker("cpu", queues, host, {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})]
+    return [_worker(f"gpu{gpu}", queues, host, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus]
+
+
+def _worker(place: str, queues: Sequence[str], host: str, environment: Mapping[str, str]) -> Program:
+    options = ["--name", f"{place}@{host}", "--queues", ",".join(queues)]
+    return Program(f"worker {place}", [sys.executable, "-m", "workers.worker", *options], environment)
 
 
 def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[str]) -> None:

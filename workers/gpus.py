@@ -53,4 +53,5 @@ def present_gpus() -> list[str]:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Each name once: two workers would fight for the memory of one GPU."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -45,10 +45,11 @@ class KeptProcess:
             if now >= self._start_at:
                 self._start(now)
         elif (code := self._process.poll()) is not None:
-            healthy = now - self._started_at > _HEALTHY_AFTER_SECONDS
-            self._delay = _FIRST_DELAY_SECONDS if healthy else min(self._delay * 2, _LONGEST_DELAY_SECONDS)
+            if now - self._started_at > _HEALTHY_AFTER_SECONDS:
+                self._delay = _FIRST_DELAY_SECONDS
             self._process, self._start_at = None, now + self._delay
             _log.error("%s ended with %s; starting it again in %.0f s", self._program.name, code, self._delay)
+            self._delay = min(self._delay * 2, _LONGEST_DELAY_SECONDS)
 
     def signal(self, number: int) -> None:
         """Send a signal, unless the process has ended."""

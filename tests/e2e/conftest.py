@@ -37,8 +37,9 @@ def free_port() -> int:
 class Service:
     """A running service and a client for it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], address: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         self.process = process
+        self.log = log
         self.address = address
         self.client = httpx.Client(base_url=address, timeout=60)
 
@@ -63,6 +64,19 @@ class Service:
     def finished(self, job_id: str) -> dict[str, Any]:
         return self.wait(job_id, lambda job: job["status"] not in ("queued", "in_progress"))
 
+    def wait_until_ready(self) -> None:
+        """Wait for the gateway to answer and for a worker to be there."""
+        give_up_at = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < give_up_at:
+            try:
+                health = self.client.get("/health")
+                if health.is_success and any(health.json()["workers"].values()):
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"The service is not ready:\n{self.log.read_text()[-3000:]}")
+
     def video(self, job: dict[str, Any]) -> bytes:
         return self.client.get(job["video_path"]).raise_for_status().content
 
@@ -78,28 +92,15 @@ def running_service(data_dir: Path, **environment: str) -> Iterator[Service]:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.serve"], env=variables, stdout=output, stderr=subprocess.STDOUT
         )
-    service = Service(process, f"http://127.0.0.1:{port}")
+    service = Service(process, f"http://127.0.0.1:{port}", log)
     try:
-        _wait_until_ready(service, log)
+        service.wait_until_ready()
         yield service
     finally:
         service.client.close()
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=90)
     assert code == 0, log.read_text()[-3000:]
-
-
-def _wait_until_ready(service: Service, log: Path) -> None:
-    give_up_at = time.monotonic() + START_SECONDS
-    while service.process.poll() is None and time.monotonic() < give_up_at:
-        try:
-            health = service.client.get("/health")
-            if health.is_success and health.json()["workers"]:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"The service did not start:\n{log.read_text()[-3000:]}")
 
 
 @pytest.fixture(scope="session")
