@@ -13,7 +13,7 @@ from tests.e2e.conftest import Service, running_service
 
 pytestmark = pytest.mark.slow
 
-LONG = {"size": "832*480", "frame_num": 33, "sample_steps": 12}
+LONG = {"size": "832*480", "frame_num": 9, "sample_steps": 40}
 
 
 @pytest.fixture(scope="module")
