@@ -1,0 +1,101 @@
+"""Which GPUs a supervisor serves."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from workers.gpus import GpuSelectionError, present_gpus, select_gpus
+
+FOUR = ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("unrestricted", [None, "", "all"])
+def test_all_means_every_gpu_of_the_machine_where_none_is_hidden(unrestricted):
+    assert select_gpus("all", unrestricted, FOUR) == FOUR
+
+
+def test_all_means_the_visible_gpus_where_some_are_hidden():
+    assert select_gpus("all", "2, 3", FOUR) == ["2", "3"]
+
+
+def test_none_means_no_gpu_whatever_is_there():
+    assert select_gpus("none", None, FOUR) == []
+
+
+def test_all_on_a_machine_without_gpus_means_none():
+    assert select_gpus("all", None, []) == []
+
+
+def test_a_count_takes_the_first_of_the_visible_ones():
+    assert select_gpus("2", "3,1,0", FOUR) == ["3", "1"]
+
+
+def test_a_number_with_a_comma_is_the_gpu_of_that_number_not_a_count():
+    assert select_gpus("3,", None, FOUR) == ["3"]
+
+
+def test_a_list_is_served_in_its_order():
+    assert select_gpus("2, 0", None, FOUR) == ["2", "0"]
+
+
+def test_a_gpu_named_twice_is_served_once():
+    assert select_gpus("1,1", None, FOUR) == ["1"]
+
+
+def test_a_gpu_may_be_named_by_its_uuid():
+    assert select_gpus("GPU-5f1b,GPU-77c0", None, FOUR) == ["GPU-5f1b", "GPU-77c0"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "visible", "complaint"),
+    [
+        ("5", None, "--gpus 5: only 4 GPUs are visible here."),
+        ("2", "1", "--gpus 2: only 1 GPUs are visible here."),
+        ("4,", None, "--gpus 4,: this machine shows the GPUs 0, 1, 2, 3."),
+        ("0,1", "1", "--gpus 0,1: this machine shows the GPUs 1."),
+        ("-1", None, "--gpus -1: this machine shows"),
+        ("some", None, "--gpus some: this machine shows"),
+        (",", None, "--gpus ,: this machine shows"),
+        ("", None, "--gpus : this machine shows"),
+    ],
+)
+def test_what_is_not_here_is_refused_and_the_message_says_what_is(wanted, visible, complaint):
+    with pytest.raises(GpuSelectionError, match=re.escape(complaint)):
+        select_gpus(wanted, visible, FOUR)
+
+
+def test_where_there_is_no_gpu_the_refusal_says_so():
+    with pytest.raises(GpuSelectionError, match="shows the GPUs none"):
+        select_gpus("0,", None, [])
+
+
+class TestPresentGpus:
+    @pytest.fixture(autouse=True)
+    def path(self, tmp_path: Path, monkeypatch) -> Path:
+        """An empty directory as the only one on PATH."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        return tmp_path
+
+    def install(self, directory: Path, script: str) -> None:
+        tool = directory / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+
+    def test_are_none_without_the_drivers_tool(self):
+        assert present_gpus() == []
+
+    def test_are_what_the_tool_lists_without_the_slices_of_a_gpu(self, path):
+        lines = [
+            "GPU 0: NVIDIA H200 (UUID: GPU-5f1b)",
+            "  MIG 1g.18gb     Device  0: (UUID: MIG-90aa)",
+            "GPU 1: NVIDIA H200 (UUID: GPU-77c0)",
+            "GPU 10: NVIDIA H200 (UUID: GPU-1d2e)",
+        ]
+        script = '[ "$*" = -L ] || exit 2\n' + "\n".join(f"echo '{line}'" for line in lines)
+        self.install(path, script)
+        assert present_gpus() == ["0", "1", "10"]
+
+    def test_are_none_where_the_tool_finds_no_driver(self, path):
+        self.install(path, "echo 'Failed to initialize NVML: Driver Not Loaded'; exit 9")
+        assert present_gpus() == []
