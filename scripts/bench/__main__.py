@@ -36,6 +36,9 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     # As Ctrl-C does, so that every context is left in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A job that computes leaves other cores to the service, as it does where a GPU computes. Otherwise
+    # OpenMP's threads wait for each other whenever one of them loses its core, on either side by chance.
+    os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # models load with progress bars
     console, described, figures = Console(highlight=False, width=WIDTH), machine(), list[Figure]()
     with TemporaryDirectory(prefix="wanserve-bench-") as root:

@@ -46,7 +46,7 @@ class Load:
         return sample.body(self.size, self.frames, self.steps)
 
 
-SHORT, LONG = Load("64*64", 5, 2), Load("128*64", 9, 6)
+SHORT, LONG = Load("64*64", 5, 2), Load("128*64", 9, 10)
 
 
 def measure(workspace: Workspace) -> Iterator[Figure]:
