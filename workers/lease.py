@@ -103,11 +103,17 @@ class LeaseKeeper:
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE):
-            self._announce()
-            with self._lock:
-                holds = list(self._holds.values())
-            for held in holds:
-                held.renew()
+            try:
+                self._renew_all()
+            except Exception:  # noqa: BLE001 - without this thread the worker loses every job from now on
+                _log.exception("A round of heartbeats broke")
+
+    def _renew_all(self) -> None:
+        with self._lock:
+            holds = list(self._holds.values())
+        for held in holds:
+            held.renew()
+        self._announce()
 
     def _announce(self) -> None:
         self._tell(lambda: self._store.announce(self._worker, self._queues))
