@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from api.app import create_app, open_parts
+from api.schemas import JobView
 from api.settings import GatewaySettings
 from jobs.state import TRANSITIONS, JobState
+from wan_models.request import TextToVideo
 from workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,3 +76,18 @@ def test_every_link_between_the_documents_leads_somewhere():
     for file in [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", file.read_text()):
             assert (file.parent / link).exists(), f"{file.name}: {link}"
+
+
+def test_the_api_page_has_exactly_the_endpoints_of_the_gateway(tmp_path):
+    documented = set(re.findall(r"^### `([A-Z]+ \S+)`$", text("docs/api.md"), flags=re.MULTILINE))
+    with open_parts(GatewaySettings(data_dir=tmp_path)) as parts:
+        described = create_app(parts).openapi()["paths"]
+    served = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    assert documented == served
+
+
+@pytest.mark.parametrize("model", [JobView, TextToVideo])
+def test_the_api_page_lists_exactly_the_fields(model: type[BaseModel]):
+    tables = re.findall(r"\| field \| meaning \|\n\|---\|---\|\n((?:\|.*\n)+)", text("docs/api.md"))
+    listed = [re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) for table in tables]
+    assert list(model.model_fields) in listed
