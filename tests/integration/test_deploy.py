@@ -1,0 +1,29 @@
+"""What deploy/ holds is what it says."""
+
+import socket
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from jobs import embedded
+
+DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+
+
+def test_a_redis_of_ones_own_starts_with_our_configuration_and_is_durable(tmp_path):
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [embedded._server_binary(), DEPLOY / "redis.conf", "--port", str(port), "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            retry = Retry(ConstantBackoff(0.1), retries=100)
+            with Redis(port=port, retry=retry, decode_responses=True) as client:
+                found = client.config_get("appendonly", "appendfsync", "maxmemory-policy")
+        finally:
+            process.terminate()
+    assert found == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
