@@ -1,0 +1,212 @@
+"""How an attempt ends: the verb that fits what the run raised, the nudge, and a store that is away."""
+
+import pytest
+
+import workers.outcome
+from jobs.errors import ArtifactStoreUnavailableError
+from jobs.policy import Policy
+from jobs.state import Job, JobError, JobState
+from tests.unit.worker_parts import QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from wan_models.errors import GenerationError, ModelNotInstalledError
+from workers.drain import DrainedError
+from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
+from workers.outcome import Outcome
+
+RESULT = {"artifact": "job_0001/1.mp4"}
+
+
+class NotedDrops(LeaseKeeper):
+    """A keeper without its thread, which notes what it was told to drop."""
+
+    def __init__(self, store: FlakyStore) -> None:
+        super().__init__(store, "w1", [QUEUE], lease_seconds=30)
+        self.dropped: list[Hold] = []
+
+    def drop(self, held: Hold) -> None:
+        self.dropped.append(held)
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """The store's and the outcome's."""
+    clock = Clock()
+    monkeypatch.setattr(workers.outcome, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def store(clock) -> FlakyStore:
+    return FlakyStore(Policy(lease_seconds=30, max_attempts=2), clock)
+
+
+@pytest.fixture
+def dispatcher() -> NotedNudges:
+    return NotedNudges()
+
+
+@pytest.fixture
+def keeper(store) -> NotedDrops:
+    return NotedDrops(store)
+
+
+@pytest.fixture
+def outcome(store, dispatcher, keeper) -> Outcome:
+    return Outcome(store, dispatcher, keeper, patience_seconds=30)
+
+
+@pytest.fixture
+def held(store) -> Hold:
+    job = store.claim(store.submit(new_job()).id, "w1")
+    assert job
+    return Hold(job.lease, store, 30)
+
+
+def ended(outcome: Outcome, held: Hold, store: FlakyStore, error: Exception) -> Job:
+    def broken() -> None:
+        raise error
+
+    with outcome.of(held):
+        broken()
+    return store.get(held.lease.job_id)
+
+
+class TestARunThatRaises:
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (
+                GenerationError("The model broke: NaN."),
+                JobError("generation_failed", "The model broke: NaN."),
+            ),
+            (
+                ModelNotInstalledError("t2v-A14B"),
+                JobError("generation_failed", str(ModelNotInstalledError("t2v-A14B"))),
+            ),
+            (
+                ZeroDivisionError("secret path"),
+                JobError("internal_error", "The worker broke: ZeroDivisionError. Its log says more."),
+            ),
+        ],
+    )
+    def test_an_error_that_will_not_pass_fails_the_job(self, outcome, held, store, error, told):
+        job = ended(outcome, held, store, error)
+        assert (job.state, job.error) == (JobState.FAILED, told)
+
+    def test_a_failed_job_is_not_sent_round_again(self, outcome, held, store, dispatcher):
+        ended(outcome, held, store, GenerationError("The model broke: NaN."))
+        assert dispatcher.nudged == []
+
+    def test_an_unforeseen_error_is_logged_with_its_traceback(self, outcome, held, store, caplog):
+        ended(outcome, held, store, ZeroDivisionError("1/0"))
+        assert any(record.exc_info and "attempt 1 broke" in record.message for record in caplog.records)
+
+    def test_a_fault_of_the_artifact_store_has_the_job_tried_again(self, outcome, held, store, dispatcher):
+        job = ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
+        assert (job.state, job.failures) == (JobState.QUEUED, 1)
+        assert job.error == JobError("artifact_store_unavailable", "The bucket is away.")
+        assert dispatcher.nudged == [job.id]
+
+    def test_the_last_such_fault_fails_the_job_and_nudges_nobody(self, outcome, held, store, dispatcher):
+        ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
+        again = store.claim(held.lease.job_id, "w1")
+        assert again
+        last = Hold(again.lease, store, 30)
+        job = ended(outcome, last, store, ArtifactStoreUnavailableError("Still."))
+        assert (job.state, job.error) == (
+            JobState.FAILED,
+            JobError("artifact_store_unavailable", "Still."),
+        )
+        assert dispatcher.nudged == [job.id]
+
+    def test_a_drain_gives_the_job_back_at_no_cost(self, outcome, held, store, dispatcher):
+        job = ended(outcome, held, store, DrainedError("The worker is shutting down."))
+        assert (job.state, job.failures, job.error) == (JobState.QUEUED, 0, None)
+        assert dispatcher.nudged == [job.id]
+
+    def test_a_requested_cancel_ends_the_job_cancelled(self, outcome, held, store, dispatcher):
+        store.cancel(held.lease.job_id)
+        job = ended(outcome, held, store, CancelRequestedError("A cancel was requested."))
+        assert job.state is JobState.CANCELLED
+        assert dispatcher.nudged == []
+
+    def test_a_lost_lease_leaves_the_job_to_whoever_has_it(self, outcome, held, store, dispatcher, clock):
+        clock.sleep(31)
+        store.rescue()
+        other = store.claim(held.lease.job_id, "w2")
+        assert other
+        assert ended(outcome, held, store, HoldLostError("gone")) == store.get(other.id)
+        assert store.get(other.id).lease == other.lease
+        assert dispatcher.nudged == []
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            GenerationError("broke"),
+            ZeroDivisionError("broke"),
+            ArtifactStoreUnavailableError("away"),
+            DrainedError("drained"),
+            CancelRequestedError("cancelled"),
+            HoldLostError("lost"),
+        ],
+    )
+    def test_no_lease_is_kept_whatever_the_error(self, outcome, held, store, keeper, error):
+        ended(outcome, held, store, error)
+        assert keeper.dropped == [held]
+
+
+def test_a_run_that_raises_nothing_goes_on_holding_its_job(outcome, held, store, keeper, dispatcher):
+    with outcome.of(held):
+        held.report("denoising", 1, 4)
+    assert store.get(held.lease.job_id).state is JobState.IN_PROGRESS
+    assert (keeper.dropped, dispatcher.nudged) == ([], [])
+
+
+class TestAStoreThatIsAway:
+    def test_for_a_moment_does_not_lose_a_finished_video(self, outcome, held, store, keeper, clock):
+        def come_back_after_a_while() -> None:
+            store.away = clock.time - began < 20
+
+        store.away, began = True, clock.time
+        clock.meanwhile = come_back_after_a_while
+        outcome.end(held, lambda: store.succeed(held.lease, RESULT))
+        job = store.get(held.lease.job_id)
+        assert (job.state, job.result) == (JobState.COMPLETED, RESULT)
+        assert keeper.dropped == [held]
+
+    def test_for_longer_than_the_patience_is_given_up_and_the_rescue_left_to_others(
+        self, outcome, held, store, clock, caplog
+    ):
+        store.away, began = True, clock.time
+        outcome.end(held, lambda: store.succeed(held.lease, RESULT))
+        assert 30 < clock.time - began < 31
+        assert "Job job_0001, attempt 1: The store is away." in caplog.messages
+
+    def test_does_not_end_an_attempt_that_another_one_has_replaced(self, outcome, held, store, clock):
+        def come_back_with_another_attempt() -> None:
+            store.away = False
+            clock.time += 31
+            store.rescue()
+            store.claim(held.lease.job_id, "w2")
+
+        store.away = True
+        clock.meanwhile = come_back_with_another_attempt
+        outcome.end(held, lambda: store.succeed(held.lease, RESULT))
+        job = store.get(held.lease.job_id)
+        assert (job.state, job.worker, job.result) == (JobState.IN_PROGRESS, "w2", None)
+
+
+def test_a_verb_that_breaks_for_another_reason_is_heard_of_and_keeps_no_lease(outcome, held, keeper):
+    def broken() -> Job:
+        raise RuntimeError("Nobody thought of this.")
+
+    with pytest.raises(RuntimeError, match="Nobody"):
+        outcome.end(held, broken)
+    assert keeper.dropped == [held]
+
+
+def test_a_job_that_was_removed_meanwhile_is_no_error(outcome, held, store, keeper):
+    store.cancel(held.lease.job_id)
+    store.release(held.lease)
+    store.remove(held.lease.job_id)
+    outcome.end(held, lambda: store.succeed(held.lease, RESULT))
+    assert keeper.dropped == [held]
