@@ -18,7 +18,14 @@ def test_a_redis_of_ones_own_starts_with_our_configuration_and_is_durable(tmp_pa
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [embedded._server_binary(), DEPLOY / "redis.conf", "--port", str(port), "--dir", str(tmp_path)]
+    command: list[str | Path] = [
+        embedded._server_binary(),
+        DEPLOY / "redis.conf",
+        "--port",
+        str(port),
+        "--dir",
+        str(tmp_path),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             retry = Retry(ConstantBackoff(0.1), retries=100)
