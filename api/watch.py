@@ -49,9 +49,7 @@ class Watch:
         finally:
             self.close()
             if follower:
-                follower.cancel()
-                with suppress(asyncio.CancelledError):
-                    await follower
+                await _stop(follower)
 
     async def until_final(self, job: Job, seconds: float) -> Job:
         """The job once it is final, or as it is when the time is up or the watch is closed.
@@ -112,3 +110,10 @@ class Watch:
     def _wake_all(self) -> None:
         for job_id in self._waiters:
             self._wake(job_id)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it ends: before Python 3.12 wait_for can swallow a cancellation (gh-86296)."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1)

@@ -1,0 +1,126 @@
+"""A gateway over a real Redis and a real directory; only the nudges go no further than a list."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.cached import Cached
+from api.feed import RedisFeed
+from api.load import Load
+from api.parts import Parts
+from api.watch import Watch
+from jobs.artifacts_local import LocalArtifactStore
+from jobs.policy import Policy
+from jobs.state import Job, Progress
+from jobs.store import JobStore
+from jobs.store_redis import RedisJobStore, connect
+from wan_models.catalog import CATALOG
+from wan_models.models_dir import InstalledModel
+
+BODY = {"task": "t2v-A14B", "prompt": "A cat playing in a garden", "size": "128*64", "frame_num": 17}
+VIDEO = bytes(range(256)) * 1200  # more than two chunks of a stream
+
+
+@dataclass
+class Gateway:
+    """A gateway, the stores behind it, and what a worker would do to its jobs."""
+
+    parts: Parts
+    client: TestClient
+    videos: Path
+    nudged: list[Job] = field(default_factory=list)
+
+    @property
+    def store(self) -> JobStore:
+        return self.parts.store
+
+    def submit(self, **changes: Any) -> dict[str, Any]:
+        answer = self.client.post("/generate/text-to-video", json=BODY | changes)
+        assert answer.status_code == 202, answer.text
+        job: dict[str, Any] = answer.json()
+        return job
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get(f"/jobs/{job_id}").raise_for_status().json()
+        return found
+
+    def claim(self, job_id: str) -> Job:
+        job = self.store.claim(job_id, "worker-1")
+        assert job is not None
+        return job
+
+    def progress(self, job: Job, step: int) -> None:
+        self.store.heartbeat(job.lease, Progress("denoising", step, job.progress.steps))
+
+    def finish(self, job_id: str, video: bytes = VIDEO) -> Job:
+        """Claim a job, store its video and publish that."""
+        job, key = self.claim(job_id), f"{job_id}/1.mp4"
+        source = self.videos / "made.mp4"
+        source.write_bytes(video)
+        self.parts.artifacts.put(key, source)
+        return self.store.succeed(job.lease, result_of(key, video))
+
+    def finished(self, video: bytes = VIDEO) -> str:
+        """The id of a new job that has its video."""
+        job_id: str = self.submit()["id"]
+        self.finish(job_id, video)
+        return job_id
+
+
+def result_of(key: str, video: bytes) -> dict[str, Any]:
+    """What a worker writes down about a video."""
+    return {
+        "artifact": key,
+        "size": len(video),
+        "sha256": hashlib.sha256(video).hexdigest(),
+        "width": 128,
+        "height": 64,
+        "frames": 17,
+        "fps": 16,
+        "metrics": {"denoise_seconds": 1.5},
+    }
+
+
+Serve = Callable[..., Gateway]
+
+
+@contextmanager
+def serving(parts: Parts, nudged: list[Job], videos: Path) -> Iterator[Gateway]:
+    """A gateway of these parts, started."""
+    with TestClient(create_app(parts), raise_server_exceptions=False) as client:
+        yield Gateway(parts, client, videos, nudged)
+
+
+def parts_with(
+    store: JobStore, videos: Path, nudge: Callable[[Job], None], *, feed: str | None = None, **changes: Any
+) -> Parts:
+    """Parts around a store. ``feed`` is the Redis to hear of job events from. Nothing is cached."""
+    tiny = InstalledModel("t2v-A14B", videos / "wan" / "t2v-A14B", tiny=True)
+    models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
+    given: dict[str, Any] = {
+        "artifacts": LocalArtifactStore(videos / "artifacts"),
+        "models": models,
+        "load": Load(store, CATALOG, fresh_seconds=0),
+        "watch": Watch(store.get, RedisFeed(feed) if feed else None),
+    }
+    return Parts(store=store, nudge=nudge, **(given | changes))
+
+
+@pytest.fixture
+def gateway(redis_url: str, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway with a tiny text-to-video model installed."""
+    nudged: list[Job] = []
+    redis = connect(redis_url)
+    store = RedisJobStore(redis, Policy())
+    with serving(parts_with(store, tmp_path, nudged.append, feed=redis_url), nudged, tmp_path) as gateway:
+        yield gateway
+    redis.close()

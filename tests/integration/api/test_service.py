@@ -1,0 +1,109 @@
+"""What the gateway tells of itself: health, models, its description, its page and its headers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.metadata import version
+
+import pytest
+
+from wan_models.catalog import CATALOG
+from wan_models.request import TextToVideo
+
+
+def test_a_healthy_service_says_so_and_who_works(gateway):
+    gateway.store.announce("worker-1", ["t2v-A14B", "ti2v-5B"])
+    gateway.store.announce("worker-2", ["t2v-A14B"])
+    answer = gateway.client.get("/health")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {
+        "status": "ok",
+        "version": version("wanserve"),
+        "store": "ok",
+        "artifacts": "ok",
+        "workers": {"t2v-A14B": 2, "i2v-A14B": 0, "ti2v-5B": 1, "s2v-14B": 0, "animate-14B": 0},
+    }
+
+
+def test_every_task_is_listed_installed_or_not(gateway):
+    gateway.store.announce("worker-1", ["t2v-A14B"])
+    gateway.submit()
+    models = {model["id"]: model for model in gateway.client.get("/models").json()["models"]}
+    assert list(models) == list(CATALOG)
+    ours = models["t2v-A14B"]
+    assert (ours["installed"], ours["tiny"], ours["available"], ours["install"]) == (True, True, True, None)
+    assert (ours["workers"], ours["queued"]) == (1, 1)
+    assert {"1280*720", "128*64"} <= set(ours["sizes"])
+    other = models["ti2v-5B"]
+    assert (other["installed"], other["tiny"], other["available"]) == (False, False, False)
+    assert other["install"] == "python scripts/download_wan_models.py --model ti2v-5B"
+    assert "128*64" not in other["sizes"]
+
+
+def test_what_a_model_lists_is_what_a_submit_accepts(gateway):
+    ours = gateway.client.get("/models").json()["models"][0]
+    for size in ours["sizes"]:
+        assert gateway.submit(size=size)["request"]["width"] == int(size.split("*")[0])
+    for name in ("sample_steps", "sample_guide_scale", "sample_shift", "fps", "frame_num"):
+        limits = ours["limits"][name]
+        for value in (limits["minimum"], limits["maximum"]):
+            assert gateway.submit(**{name: value})["status"] == "queued"
+        for value in (limits["minimum"] - 1, limits["maximum"] + 1):
+            body = {"prompt": "a", name: value}
+            assert gateway.client.post("/generate/text-to-video", json=body).status_code == 422
+
+
+def test_what_a_model_lists_as_defaults_is_what_a_bare_request_gets(gateway):
+    defaults = gateway.client.get("/models").json()["models"][0]["defaults"]
+    request = gateway.client.post("/generate/text-to-video", json={"prompt": "a"}).json()["request"]
+    assert defaults["size"] == f"{request['width']}*{request['height']}"
+    shared = defaults.keys() & request.keys()
+    assert len(shared) == 6
+    assert {name: defaults[name] for name in shared} == {name: request[name] for name in shared}
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/jobs", "/models", "/openapi.json", "/nowhere"])
+def test_every_answer_carries_the_security_headers(gateway, path):
+    headers = gateway.client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_the_description_tells_of_every_route_of_its_body_and_of_problems(gateway):
+    description = gateway.client.get("/openapi.json").json()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert len(operations) == 10
+    for operation in operations.values():
+        problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
+        assert problem == {"$ref": "#/components/schemas/Problem"}
+    schemas = description["components"]["schemas"]
+    assert schemas["TextToVideo"]["properties"].keys() == TextToVideo.model_fields.keys()
+    body = operations["POST /generate/text-to-video"]["requestBody"]["content"]["application/json"]
+    assert body["schema"] == {"$ref": "#/components/schemas/TextToVideo"}
+
+
+def test_every_reference_of_the_description_leads_somewhere(gateway):
+    answer = gateway.client.get("/openapi.json")
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', answer.text))
+    assert names <= answer.json()["components"]["schemas"].keys()
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing_but_its_own(gateway):
+    answer = gateway.client.get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", answer.text)
+    assert not re.search(r"""<[^>]*\s(on\w+|style)\s*=""", answer.text)
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", answer.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
