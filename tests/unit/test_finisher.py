@@ -1,0 +1,145 @@
+"""The second half of a job: what the record tells of the video, and what is left behind."""
+
+import hashlib
+from pathlib import Path
+from tempfile import gettempdir
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.artifacts_local import LocalArtifactStore
+from jobs.policy import Policy
+from jobs.state import JobState
+from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from workers.finisher import Finisher, RawVideo
+from workers.lease import Hold, LeaseKeeper
+from workers.outcome import Outcome
+
+CONTENT = b"an encoded video"
+
+
+class Encoder:
+    """Writes ``CONTENT``, and notes what it was given and where it wrote."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[Any, int]] = []
+        self.files: list[Path] = []
+        self.go_on = Event()
+        self.go_on.set()
+        self.error: Exception | None = None
+
+    def __call__(self, frames: Any, path: Path, fps: int) -> None:
+        self.given.append((frames, fps))
+        self.files.append(path)
+        assert self.go_on.wait(PATIENCE_SECONDS)
+        path.write_bytes(CONTENT)
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def store() -> FlakyStore:
+    return FlakyStore(Policy(lease_seconds=30), Clock())
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    return Encoder()
+
+
+@pytest.fixture
+def artifacts(tmp_path) -> LocalArtifactStore:
+    return LocalArtifactStore(tmp_path)
+
+
+@pytest.fixture
+def finisher(store, artifacts, encoder):
+    keeper = LeaseKeeper(store, "w1", [QUEUE], lease_seconds=30)
+    outcome = Outcome(store, NotedNudges(), keeper, patience_seconds=0)
+    finisher = Finisher(store, artifacts, outcome, encoder)
+    yield finisher
+    finisher.close()
+
+
+@pytest.fixture
+def held(store) -> Hold:
+    job = store.claim(store.submit(new_job()).id, "w1")
+    assert job
+    return Hold(job.lease, store, 30)
+
+
+@pytest.fixture
+def video() -> RawVideo:
+    frames = np.zeros((5, 64, 96, 3), dtype=np.uint8)
+    return RawVideo(frames, 16, {"denoise_seconds": 1.23456, "load_seconds": 0.0, "peak_memory_mb": None})
+
+
+def test_the_record_tells_all_there_is_to_know_of_the_video(finisher, held, video, store):
+    finisher.finish(held, video)
+    finisher.wait()
+    job = store.get(held.lease.job_id)
+    assert job.state is JobState.COMPLETED
+    metrics = job.result["metrics"]
+    assert job.result == {
+        "artifact": "job_0001/1.mp4",
+        "size": len(CONTENT),
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+        "width": 96,
+        "height": 64,
+        "frames": 5,
+        "fps": 16,
+        "metrics": metrics,
+    }
+    assert metrics.pop("encode_seconds") >= 0
+    assert metrics.pop("upload_seconds") >= 0
+    assert metrics == {"denoise_seconds": 1.2346, "load_seconds": 0.0, "peak_memory_mb": None}
+
+
+def test_the_stored_file_is_what_the_encoder_wrote_from_the_frames(finisher, held, video, artifacts, encoder):
+    finisher.finish(held, video)
+    finisher.wait()
+    ((frames, fps),) = encoder.given
+    assert frames is video.frames
+    assert fps == 16
+    assert b"".join(artifacts.read("job_0001/1.mp4")) == CONTENT
+
+
+def test_an_encoder_that_breaks_fails_the_job(finisher, held, video, store, encoder):
+    encoder.error = ValueError("odd side")
+    finisher.finish(held, video)
+    finisher.wait()
+    job = store.get(held.lease.job_id)
+    assert (job.state, job.error.code) == (JobState.FAILED, "internal_error")
+
+
+@pytest.mark.parametrize("error", [None, ValueError("odd side")])
+def test_no_scratch_file_is_left(finisher, held, video, encoder, error):
+    encoder.error = error
+    finisher.finish(held, video)
+    finisher.wait()
+    (file,) = encoder.files
+    assert file.is_relative_to(gettempdir())
+    assert not file.parent.exists()
+
+
+def test_the_metrics_of_the_gpu_stage_are_not_written_to(finisher, held, video):
+    finisher.finish(held, video)
+    finisher.wait()
+    assert set(video.metrics) == {"denoise_seconds", "load_seconds", "peak_memory_mb"}
+
+
+def test_taking_over_does_not_wait_for_the_encoder(finisher, held, video, store, encoder):
+    encoder.go_on.clear()
+    finisher.finish(held, video)
+    assert store.get(held.lease.job_id).state is JobState.IN_PROGRESS
+    encoder.go_on.set()
+    finisher.wait()
+    assert store.get(held.lease.job_id).state is JobState.COMPLETED
+
+
+def test_closing_finishes_the_video_in_hand(finisher, held, video, store):
+    finisher.finish(held, video)
+    finisher.close()
+    assert store.get(held.lease.job_id).state is JobState.COMPLETED

@@ -1,0 +1,321 @@
+"""One job after another on one device: a worker's whole path, with a pipeline that does as it is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.artifacts import Artifact
+from jobs.artifacts_local import LocalArtifactStore
+from jobs.errors import ArtifactStoreUnavailableError
+from jobs.policy import Policy
+from jobs.state import Job, JobError, JobState
+from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from wan_models.errors import GenerationError, ModelNotInstalledError
+from wan_models.pipeline import GeneratedVideo, OnStep, Pipeline
+from wan_models.registry import Registry
+from wan_models.request import VideoRequest
+from workers.drain import Drain
+from workers.finisher import Finisher
+from workers.lease import LeaseKeeper
+from workers.outcome import Outcome
+from workers.runner import Runner
+
+LEASE_SECONDS = 30
+
+
+class ToldPipeline:
+    """Takes its steps and notes them by the job's number, which is its seed; tests hook into each."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int]] = []
+        self.before_step: Callable[[int, int], None] = lambda _job, _step: None
+
+    def generate(self, request: VideoRequest, on_step: OnStep) -> GeneratedVideo:
+        for step in range(1, request.sample_steps + 1):
+            self.before_step(request.base_seed, step)
+            self.steps.append((request.base_seed, step))
+            on_step(step, request.sample_steps)
+        shape = (request.frame_num, request.height, request.width, 3)
+        frames = np.full(shape, request.base_seed, dtype=np.uint8)
+        return GeneratedVideo(frames, {"denoise_seconds": 1.23456, "peak_memory_mb": None})
+
+
+class OnePipeline(Registry):
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(Path("nowhere"))
+        self.pipeline: Pipeline | None = pipeline
+
+    def load(self, task: str) -> Pipeline:
+        if self.pipeline is None:
+            raise ModelNotInstalledError(task)
+        return self.pipeline
+
+
+class FullArtifacts(LocalArtifactStore):
+    """A directory that may be full."""
+
+    full = False
+
+    def put(self, key: str, source: Path) -> Artifact:
+        if self.full:
+            raise ArtifactStoreUnavailableError("The artifact directory is full.")
+        return super().put(key, source)
+
+
+class Bench:
+    """A worker's parts on one table. The keeper's thread is not started: nothing happens by itself."""
+
+    def __init__(self, directory: Path, grace_seconds: float = 3600) -> None:
+        self.clock = Clock()
+        self.store = FlakyStore(Policy(lease_seconds=LEASE_SECONDS), self.clock)
+        self.artifacts = FullArtifacts(directory)
+        self.dispatcher = NotedNudges()
+        self.pipeline = ToldPipeline()
+        self.registry = OnePipeline(self.pipeline)
+        self.drain = Drain(grace_seconds)
+        self.before_encode: Callable[[int], None] = lambda _job: None
+        keeper = LeaseKeeper(self.store, "w1", [QUEUE], lease_seconds=LEASE_SECONDS)
+        outcome = Outcome(self.store, self.dispatcher, keeper, patience_seconds=0)
+        self.finisher = Finisher(self.store, self.artifacts, outcome, self._encode)
+        self.runner = Runner(
+            worker="w1",
+            store=self.store,
+            registry=self.registry,
+            keeper=keeper,
+            outcome=outcome,
+            finisher=self.finisher,
+            drain=self.drain,
+        )
+
+    def _encode(self, frames: Any, path: Path, fps: int) -> None:
+        self.before_encode(int(frames[0, 0, 0, 0]))
+        path.write_bytes(frames.tobytes())
+
+    def submit(self, number: int = 1, **changes: Any) -> str:
+        return self.store.submit(new_job(number, **changes)).id
+
+    def run(self, job_id: str) -> Job:
+        """Run a job to the end of its video."""
+        self.runner.run(job_id)
+        self.finisher.wait()
+        return self.store.get(job_id)
+
+    def log(self, job_id: str) -> list[str]:
+        return [event.type for event in self.store.events(job_id)]
+
+    def stored(self) -> list[str]:
+        return [artifact.key for artifact in self.artifacts.find()]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    bench.finisher.close()
+
+
+@pytest.fixture
+def impatient(tmp_path):
+    """A worker that gives its job no grace when it drains."""
+    bench = Bench(tmp_path, grace_seconds=0)
+    yield bench
+    bench.finisher.close()
+
+
+class TestAClaimedJob:
+    def test_is_completed_with_its_video_stored_under_its_attempt(self, bench):
+        job = bench.run(bench.submit())
+        assert (job.state, job.attempt, job.worker) == (JobState.COMPLETED, 1, "w1")
+        assert bench.stored() == ["job_0001/1.mp4"]
+        assert bench.dispatcher.nudged == []
+
+    def test_reports_its_stages_and_steps_in_order(self, bench):
+        told: list[tuple[str, int, int]] = []
+        beat = bench.store.heartbeat
+
+        def noted(lease, progress=None):
+            told.append((progress.stage, progress.step, progress.steps))
+            return beat(lease, progress)
+
+        bench.store.heartbeat = noted
+        bench.run(bench.submit(steps=2))
+        assert told == [
+            ("loading", 0, 0),
+            ("denoising", 1, 2),
+            ("denoising", 2, 2),
+            ("encoding", 0, 0),
+            ("uploading", 0, 0),
+        ]
+
+    def test_tells_in_its_metrics_how_long_it_waited(self, bench):
+        job_id = bench.submit()
+        bench.clock.sleep(7.5)
+        job = bench.run(job_id)
+        assert job.result
+        assert job.result["metrics"]["queue_seconds"] == 7.5
+        assert set(job.result["metrics"]) == {
+            "queue_seconds",
+            "load_seconds",
+            "denoise_seconds",
+            "peak_memory_mb",
+            "encode_seconds",
+            "upload_seconds",
+        }
+
+    def test_is_run_by_one_message_alone(self, bench):
+        job_id = bench.submit()
+        first = bench.run(job_id)
+        log = bench.log(job_id)
+        assert bench.run(job_id) == first
+        assert bench.log(job_id) == log
+        assert len(bench.pipeline.steps) == 4
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_message_for_a_job_that_cannot_be_claimed_changes_nothing(bench, number):
+    bench.store.claim(bench.submit(1), "w2")
+    bench.runner.run(f"job_{number:04}")  # one is held by another worker, two does not exist
+    assert bench.store.get("job_0001").worker == "w2"
+    assert bench.pipeline.steps == []
+
+
+class TestACancel:
+    def test_of_a_running_job_stops_it_at_the_next_step_and_frees_the_worker(self, bench):
+        bench.pipeline.before_step = lambda job, step: (
+            bench.store.cancel("job_0001") if (job, step) == (1, 2) else None
+        )
+        job = bench.run(bench.submit(1))
+        assert job.state is JobState.CANCELLED
+        assert bench.pipeline.steps == [(1, 1), (1, 2)]
+        assert bench.stored() == []
+        assert bench.run(bench.submit(2)).state is JobState.COMPLETED
+
+    def test_while_the_video_is_encoded_publishes_nothing(self, bench):
+        bench.before_encode = lambda _job: bench.store.cancel("job_0001")
+        job = bench.run(bench.submit())
+        assert (job.state, job.result) == (JobState.CANCELLED, None)
+        assert bench.stored() == []
+
+
+class TestADrain:
+    def test_without_a_grace_gives_the_job_back_at_the_next_step(self, impatient):
+        impatient.pipeline.before_step = lambda _job, step: impatient.drain.begin() if step == 2 else None
+        job = impatient.run(impatient.submit())
+        assert (job.state, job.failures, job.worker) == (JobState.QUEUED, 0, None)
+        assert impatient.pipeline.steps == [(1, 1), (1, 2)]
+        assert impatient.dispatcher.nudged == [job.id]
+
+    def test_lets_a_job_that_ends_within_the_grace_complete(self, bench):
+        bench.pipeline.before_step = lambda *_: bench.drain.begin()
+        assert bench.run(bench.submit()).state is JobState.COMPLETED
+
+    def test_never_throws_away_a_video_that_is_being_encoded(self, impatient):
+        impatient.before_encode = lambda _job: impatient.drain.begin()
+        assert impatient.run(impatient.submit()).state is JobState.COMPLETED
+
+    def test_that_never_began_stops_nothing(self, impatient):
+        assert impatient.run(impatient.submit()).state is JobState.COMPLETED
+
+
+class TestAFault:
+    def test_of_the_pipeline_fails_the_job_with_a_code_and_frees_the_worker(self, bench):
+        def break_down(job: int, _step: int) -> None:
+            if job == 1:
+                raise GenerationError("The model broke: out of memory.")
+
+        bench.pipeline.before_step = break_down
+        job = bench.run(bench.submit(1))
+        assert (job.state, job.error) == (
+            JobState.FAILED,
+            JobError("generation_failed", "The model broke: out of memory."),
+        )
+        assert bench.run(bench.submit(2)).state is JobState.COMPLETED
+
+    def test_of_the_models_directory_fails_the_job_and_says_what_to_do(self, bench):
+        bench.registry.pipeline = None
+        job = bench.run(bench.submit())
+        assert job.state is JobState.FAILED
+        assert job.error
+        assert "download_wan_models.py --model t2v-A14B" in job.error.message
+
+    def test_in_the_spec_of_a_job_fails_it_instead_of_the_worker(self, bench):
+        job = bench.run(bench.submit(spec={"prompt": "from another version"}))
+        assert (job.state, job.error.code) == (JobState.FAILED, "internal_error")
+
+    def test_of_the_upload_has_the_job_tried_again_and_the_next_attempt_publishes_its_own_file(self, bench):
+        bench.artifacts.full = True
+        job = bench.run(bench.submit())
+        assert (job.state, job.failures) == (JobState.QUEUED, 1)
+        assert job.error == JobError("artifact_store_unavailable", "The artifact directory is full.")
+        assert bench.dispatcher.nudged == [job.id]
+        bench.artifacts.full = False
+        again = bench.run(job.id)
+        assert again.state is JobState.COMPLETED
+        assert again.result
+        assert again.result["artifact"] == "job_0001/2.mp4"
+
+    def test_that_cost_the_lease_stops_the_run_and_leaves_the_job_to_the_next_attempt(self, bench):
+        def lose_the_lease(_job: int, step: int) -> None:
+            if step == 2:
+                bench.clock.sleep(LEASE_SECONDS + 1)
+                bench.store.rescue()
+
+        bench.pipeline.before_step = lose_the_lease
+        job = bench.run(bench.submit())
+        assert (job.state, job.attempt, job.error.code) == (JobState.QUEUED, 1, "worker_lost")
+        assert bench.pipeline.steps == [(1, 1), (1, 2)]
+        assert bench.dispatcher.nudged == []  # that is for whoever rescued it
+
+    def test_that_cost_the_lease_while_encoding_publishes_nothing(self, bench):
+        def lose_the_lease(_job: int) -> None:
+            bench.clock.sleep(LEASE_SECONDS + 1)
+            bench.store.rescue()
+            bench.store.claim("job_0001", "w2")
+
+        bench.before_encode = lose_the_lease
+        job = bench.run(bench.submit())
+        assert (job.state, job.worker, job.result) == (JobState.IN_PROGRESS, "w2", None)
+
+
+class TestTwoJobs:
+    def test_overlap_by_one_alone_the_video_of_one_is_encoded_while_the_next_one_denoises(self, bench):
+        encoding, second_denoised, third_denoising, go_on = Event(), Event(), Event(), Event()
+
+        def before_step(job: int, step: int) -> None:
+            if (job, step) == (2, 1):
+                assert encoding.wait(PATIENCE_SECONDS)
+            if (job, step) == (2, 4):
+                second_denoised.set()
+            if job == 3:
+                third_denoising.set()
+
+        def before_encode(job: int) -> None:
+            if job == 1:
+                encoding.set()
+                assert go_on.wait(PATIENCE_SECONDS)
+
+        bench.pipeline.before_step, bench.before_encode = before_step, before_encode
+        jobs = [bench.submit(number) for number in (1, 2, 3)]
+        device = Thread(target=lambda: [bench.runner.run(job_id) for job_id in jobs])
+        device.start()
+        assert second_denoised.wait(PATIENCE_SECONDS)
+        assert bench.store.get(jobs[0]).progress.stage == "encoding"
+        # The third may not begin before the first is finished, however long that takes.
+        began_early = third_denoising.wait(0.3)
+        third = bench.store.get(jobs[2])
+        go_on.set()
+        device.join(PATIENCE_SECONDS)
+        bench.finisher.wait()
+        assert not began_early
+        assert third.state is JobState.QUEUED
+        assert [bench.store.get(job_id).state for job_id in jobs] == [JobState.COMPLETED] * 3
+
+    def test_leave_one_file_each(self, bench):
+        jobs = [bench.run(bench.submit(number)) for number in (1, 2)]
+        assert bench.stored() == ["job_0001/1.mp4", "job_0002/1.mp4"]
+        first, second = (job.result["sha256"] for job in jobs)
+        assert first != second
