@@ -52,7 +52,9 @@ def _view(spec: ModelSpec, model: InstalledModel | None, load: QueueLoad, queued
         disk_gb=spec.disk_gb,
         memory_gb=spec.memory_gb,
         repository=spec.repository,
-        install=None if model else f"python scripts/download_wan_models.py --model {spec.id}",
+        install=None
+        if model or not spec.pipeline
+        else f"python scripts/download_wan_models.py --model {spec.id}",
     )
 
 

@@ -33,7 +33,7 @@ class LeaseLostError(JobsError):
 
 
 class StoreUnavailableError(JobsError):
-    """The job store cannot be reached. Nothing was half-written; try again shortly."""
+    """The job store cannot be reached. A verb was carried out whole or not at all; try again shortly."""
 
 
 class ArtifactNotFoundError(JobsError):

@@ -120,6 +120,7 @@ class JobsSettings(BaseSettings):
         """The part of the settings that the job store goes by."""
         return Policy(
             lease_seconds=self.lease_seconds,
+            worker_silence_seconds=max(60.0, self.lease_seconds),
             max_attempts=self.max_attempts,
             retention_seconds=self.retention_seconds,
         )

@@ -142,7 +142,7 @@ class Job:
     spec: Json
     state: JobState
     created_at: float
-    started_at: float | None = None  # the first claim
+    started_at: float | None = None  # the claim of the running or the last attempt
     finished_at: float | None = None  # set if and only if the state is final
     expires_at: float | None = None  # when the record and its artifacts are removed
     queue_deadline: float | None = None  # still queued then: expired

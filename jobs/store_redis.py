@@ -37,12 +37,15 @@ _UNAVAILABLE = (
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
 )
+# A server that answers but takes no writes: a full disk, a replica without its primary, too few replicas.
+_REFUSES_WRITES = ("MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
 
 
 def connect(url: str) -> Redis:
     """A client for the job store that answers or gives up within seconds.
 
-    Repeating a command after a lost connection is safe: every verb is idempotent for its caller.
+    Repeating a command after a lost connection is safe. A claim whose answer got lost leaves the job to
+    nobody until its lease ends; every other verb is answered as the first time.
     """
     return Redis.from_url(
         url,
@@ -237,7 +240,9 @@ def _script_source() -> str:
 def _unavailable() -> Iterator[None]:
     try:
         yield
-    except _UNAVAILABLE as error:
+    except exceptions.RedisError as error:
+        if not isinstance(error, _UNAVAILABLE) and not str(error).startswith(_REFUSES_WRITES):
+            raise
         raise StoreUnavailableError(
             f"The job store does not answer ({error}). Check that Redis runs and that REDIS_URL points at it."
         ) from error

@@ -153,6 +153,16 @@ local function due(set, limit)
   return redis.call('ZRANGE', P .. set, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 end
 
+-- The jobs that are due. An id without a record (deleted by hand, say) must not block those behind it.
+local function due_jobs(set, limit)
+  local jobs = {}
+  for _, id in ipairs(due(set, limit)) do
+    local job = fetch(id)
+    if job then jobs[#jobs + 1] = job else redis.call('ZREM', P .. set, id) end
+  end
+  return jobs
+end
+
 local verbs = {}
 
 function verbs.submit(id, queue, tenant, spec, steps, expires_in, max_attempts, retention)
@@ -250,8 +260,7 @@ end
 
 function verbs.rescue(limit)
   local answers = { 'ok' }
-  for _, id in ipairs(due('leases', limit)) do
-    local job = fetch(id)
+  for _, job in ipairs(due_jobs('leases', limit)) do
     answers[#answers + 1] = fail_attempt(job, 'rescue', {
       code = 'worker_lost',
       message = 'Worker ' .. job.worker .. ' stopped answering during attempt ' .. job.attempt .. '.',
@@ -262,10 +271,9 @@ end
 
 function verbs.expire(limit)
   local answers = { 'ok' }
-  for _, id in ipairs(due('deadlines', limit)) do
-    local job = fetch(id)
+  for _, job in ipairs(due_jobs('deadlines', limit)) do
     local error = { code = 'expired', message = 'No worker took the job before its deadline.' }
-    redis.call('SET', key('outcome', id), cjson.encode({ error = error }))
+    redis.call('SET', key('outcome', job.id), cjson.encode({ error = error }))
     move(job, 'expire', 'expired', { by = 'expire', error = error })
     answers[#answers + 1] = view(job)
   end

@@ -51,8 +51,8 @@ def ensure_service(settings: GatewaySettings) -> str:
         )
     give_up_at = time.monotonic() + _START_SECONDS
     with console.status("Starting Redis, the gateway and a worker; building tiny models"):
-        while not _is_ready(address):
-            if process.poll() is not None or time.monotonic() > give_up_at:
+        while (ended := process.poll() is not None) or not _is_ready(address):
+            if ended or time.monotonic() > give_up_at:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                 sys.exit(f"The service did not start. The end of {log}:\n{tail}")
             time.sleep(_POLL_SECONDS)
@@ -63,8 +63,8 @@ def _is_ready(address: str) -> bool:
     """Whether the service answers and a worker is there to take the job."""
     try:
         health = httpx.get(f"{address}/health", timeout=2)
-        return health.is_success and bool(health.json().get("workers"))
-    except (httpx.HTTPError, ValueError):
+        return health.is_success and any(health.json()["workers"].values())
+    except (httpx.HTTPError, ValueError, KeyError):
         return False
 
 

@@ -36,8 +36,9 @@ def install(spec: ModelSpec, models_dir: Path) -> None:
 
     A download that broke goes on where it stopped: what has come so far is kept beside the place.
     """
-    if installed_model(models_dir, spec.id):
-        print(f"{spec.id} is installed already.")
+    if model := installed_model(models_dir, spec.id):
+        tiny = " It is a tiny one: set MODELS_DIR to where the real ones belong." if model.tiny else ""
+        print(f"{spec.id} is installed already, in {model.path}.{tiny}")
         return
     if spec.pipeline is None:
         sys.exit(f"This version has no pipeline for {spec.id}, so its weights would be of no use.")

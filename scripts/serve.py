@@ -82,7 +82,7 @@ def main() -> None:
         address = f"http://{gateway.host}:{gateway.port}"
         running.enter_context(_noted(gateway.data_dir, address))
         print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)
-        ProcessKeeper(programs(), stop_seconds=_STOP_SECONDS).run(stopped)
+        ProcessKeeper(programs(), stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,21 @@ import signal
 import sys
 import time
 
+import httpx
+
 from jobs.settings import JobsSettings, load_settings
 from scripts.serve import note_path
 
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 3600.0  # a worker may have been told to finish its job first
+
+
+def answers(address: str) -> bool:
+    """Whether a service listens there."""
+    try:
+        httpx.get(f"{address}/health", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
 
 
 def main() -> None:
@@ -21,6 +32,10 @@ def main() -> None:
         print("Nothing to stop.")
         return
     running = json.loads(note.read_text())
+    if not answers(running["url"]):  # the note may be older than a crash, and its process another one by now
+        sys.exit(
+            f"{running['url']} does not answer. Is process {running['pid']} still wanserve? Then stop it."
+        )
     try:
         os.kill(running["pid"], signal.SIGTERM)
     except ProcessLookupError:

@@ -7,6 +7,7 @@ import socket
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from threading import Event, Thread
 
 from jobs.connect import open_artifacts, open_store
@@ -15,6 +16,7 @@ from jobs.embedded import broker_url
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
+from wan_models.models_dir import installed_models
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus
 from workers.maintenance import Maintenance
 from workers.processes import ProcessKeeper, Program, stop_on_signals
@@ -46,13 +48,25 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
     sweeper.start()
     programs = worker_programs(gpus, queues, socket.gethostname())
-    ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
-    sweeper.join()
-    dispatcher.close()
+    try:
+        ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
+    finally:
+        stopped.set()
+        sweeper.join()
+        dispatcher.close()
 
 
-def _queues(text: str) -> list[str]:
-    queues = list(CATALOG) if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+def _queues(text: str, models_dir: Path) -> list[str]:
+    """The queues to serve. ``all`` means every model that is installed here: others may have the rest."""
+    if text == "all":
+        queues = [task for task in installed_models(models_dir) if CATALOG[task].pipeline]
+        if not queues:
+            raise ValueError(
+                f"No model is installed in {models_dir}. Install one with:"
+                " python scripts/download_wan_models.py --model t2v-A14B"
+            )
+        return queues
+    queues = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in queues if name not in CATALOG]
     if unknown or not queues:
         raise ValueError(f"--queues {text}: write all, or some of {','.join(CATALOG)}.")
@@ -70,14 +84,16 @@ def main(arguments: Sequence[str]) -> int:
         help="all, none (one CPU worker), a count, or a list such as 0,1 (default: all)",
     )
     parser.add_argument(
-        "--queues", default="all", help="model queues to serve, comma-separated (default: all)"
+        "--queues",
+        default="all",
+        help="model queues to serve, comma-separated (default: all that are installed)",
     )
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
     try:
         gpus = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
-        queues = _queues(options.queues)
+        queues = _queues(options.queues, settings.models_path)
     except (GpuSelectionError, ValueError) as error:
         parser.error(str(error))
     supervise(settings, gpus, queues)

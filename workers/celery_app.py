@@ -37,6 +37,8 @@ def create_celery(broker_url: str, queues: Sequence[str], run: Callable[[str], N
         # The parent never imports torch, so the child may fork; macOS would otherwise spawn.
         worker_pool_start_method="fork",
         worker_prefetch_multiplier=1,
+        # A child imports torch before it reports; by default it would be killed after 4 s, for ever.
+        worker_proc_alive_timeout=600,
         worker_redirect_stdouts=False,
         worker_send_task_events=True,
     )

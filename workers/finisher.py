@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,8 @@ from jobs.artifacts import ArtifactStore
 from jobs.store import JobStore
 from workers.lease import Hold
 from workers.outcome import Outcome
+
+_log = logging.getLogger(__name__)
 
 Encoder = Callable[[Any, Path, int], None]
 
@@ -45,9 +48,10 @@ class Finisher:
         self._current = self._thread.submit(self._finish, held, video)
 
     def wait(self) -> None:
-        """Wait until nothing is being finished."""
-        if self._current:
-            self._current.result()
+        """Wait until nothing is being finished. How that job ended is not the next one's concern."""
+        if self._current and (fault := self._current.exception()):
+            _log.error("A video could not be finished", exc_info=fault)
+        self._current = None
 
     def close(self) -> None:
         """Finish what was taken over, then end the thread."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+
+_log = logging.getLogger(__name__)
+
+_DRIVER_SECONDS = 60  # a driver that wakes many GPUs takes a while
 
 
 class GpuSelectionError(ValueError):
@@ -44,11 +49,15 @@ def select_gpus(wanted: str, visible: str | None, present: Sequence[str]) -> lis
 
 
 def present_gpus() -> list[str]:
-    """Indices of the NVIDIA GPUs of this machine, by ``nvidia-smi -L``; none where the tool is missing."""
+    """Indices of this machine's NVIDIA GPUs, by ``nvidia-smi -L``; none where that is missing or fails."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    listing = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False)  # noqa: S603 - found on PATH
+    listing = subprocess.run(  # noqa: S603 - found on PATH
+        [tool, "-L"], capture_output=True, text=True, check=False, timeout=_DRIVER_SECONDS
+    )
+    if listing.returncode:
+        _log.warning("nvidia-smi -L failed, so no GPU is served: %s", listing.stdout.strip())
     return re.findall(r"^GPU (\d+):", listing.stdout, flags=re.MULTILINE)
 
 

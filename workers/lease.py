@@ -99,7 +99,9 @@ class LeaseKeeper:
     def drop(self, held: Hold) -> None:
         """Stop to renew a lease; its attempt has ended."""
         with self._lock:
-            self._holds.pop(held.lease.job_id, None)
+            # A later attempt of the same job may run in this process already.
+            if self._holds.get(held.lease.job_id) is held:
+                del self._holds[held.lease.job_id]
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE):

@@ -68,9 +68,12 @@ class Maintenance:
     def prune(self) -> None:
         """Forget jobs whose retention ran out: the artifacts first, so that none is left without a job."""
         for job_id in self._store.outdated():
-            for artifact in self._artifacts.find(f"{job_id}/"):
-                self._artifacts.delete(artifact.key)
-            self._store.remove(job_id)
+            try:
+                for artifact in self._artifacts.find(f"{job_id}/"):
+                    self._artifacts.delete(artifact.key)
+                self._store.remove(job_id)
+            except JobsError as error:  # one that cannot be removed must not keep the others
+                _log.warning("Job %s cannot be pruned: %s", job_id, error)
 
     def _lost_before(self, queue: str) -> float:
         """Queues are first in, first out: a job nudged before the oldest waiting message has none waiting."""

@@ -57,7 +57,7 @@ class KeptProcess:
             self._process.send_signal(number)
 
     def wait(self, seconds: float) -> None:
-        """Wait for the end of the process; past the time, kill it and what it started."""
+        """Wait for the end of the process; past the time, kill its process group."""
         if self._process is None:
             return
         try:
@@ -98,6 +98,6 @@ class ProcessKeeper:
 
 
 def stop_on_signals(stopped: Event) -> None:
-    """Have Ctrl-C and SIGTERM set the event."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Have Ctrl-C, SIGTERM and a closed terminal set the event."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())

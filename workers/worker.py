@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -83,7 +85,13 @@ class Worker:
         self._child.runner.run(job_id)
 
     def _start_child(self, **_: object) -> None:
-        self._child = Child(self._settings, self._name, self._queues, self._drain)
+        try:
+            self._child = Child(self._settings, self._name, self._queues, self._drain)
+        except Exception:
+            # Celery would go on with a child that can do nothing. The supervisor starts a new worker, slowly.
+            _log.exception("The child of %s cannot start", self._name)
+            os.kill(os.getppid(), signal.SIGTERM)
+            raise
 
     def _close_child(self, **_: object) -> None:
         if self._child:
