@@ -9,6 +9,7 @@ import uvicorn
 from api.app import create_app, open_parts
 from api.settings import GatewaySettings
 from api.watch import Watch
+from jobs.lifetime import end_with_keeper
 from jobs.settings import load_settings
 
 GRACE_SECONDS = 25  # for open downloads; orchestrators commonly kill after 30
@@ -30,6 +31,7 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(GatewaySettings)
+    end_with_keeper()
     with open_parts(settings) as parts:
         config = uvicorn.Config(
             create_app(parts),

@@ -24,6 +24,7 @@ async def read_json(request: Request) -> Any:
         MalformedJsonError: see ``parse_json``.
     """
     _check_media_type(request.headers.get("content-type", ""))
+    _check_encoding(request.headers.get("content-encoding", "identity"))
     return parse_json(await _read(request))
 
 
@@ -73,3 +74,8 @@ async def _read(request: Request) -> bytes:
 def _announced(content_length: str) -> int:
     """The length in the header, or 0 where there is none to go by."""
     return int(content_length) if re.fullmatch("[0-9]{1,18}", content_length) else 0
+
+
+def _check_encoding(declared: str) -> None:
+    if declared.strip().lower() != "identity":
+        raise UnsupportedMediaTypeError(f"encoded as {declared}")

@@ -40,27 +40,25 @@ class ByteRange:
 def parse_range(header: str | None, size: int) -> ByteRange | None:
     """The one range that a Range header asks for, or None where the whole file is the answer.
 
-    A header that is malformed, names another unit or asks for several ranges is ignored, as the RFC
-    allows (sections 14.2 and 15.3.7): the client then gets everything.
+    A header that names another unit or asks for several ranges is ignored, as the RFC allows (sections
+    14.2 and 15.3.7): the client then gets everything. A malformed one is rejected, which it allows too.
 
     Raises:
-        UnsatisfiableRangeError: the range is well-formed and begins behind the last byte.
+        UnsatisfiableRangeError: the range is malformed, or begins behind the last byte.
     """
-    if header is None or not header.lower().startswith(_UNIT):
+    if header is None or not header.lower().startswith(_UNIT) or "," in header:
         return None
     match = _SPEC.fullmatch(header[len(_UNIT) :].strip(" \t"))
     if match is None or max(map(len, match.groups())) > _MAX_DIGITS:
-        return None
+        raise UnsatisfiableRangeError(size)
     first, last = match["first"], match["last"]
     if first:
         return _between(int(first), int(last) if last else size - 1, size, open_end=not last)
-    return _suffix(int(last), size) if last else None
+    return _suffix(int(last or 0), size)
 
 
-def _between(first: int, last: int, size: int, *, open_end: bool) -> ByteRange | None:
-    if last < first and not open_end:
-        return None
-    if first >= size:
+def _between(first: int, last: int, size: int, *, open_end: bool) -> ByteRange:
+    if first >= size or (last < first and not open_end):
         raise UnsatisfiableRangeError(size)
     return ByteRange(first, min(last, size - 1), size)
 

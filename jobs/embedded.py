@@ -97,6 +97,16 @@ class EmbeddedRedis:
             with suppress(OSError):  # a killed server leaves its socket there
                 self._socket.parent.rmdir()
 
+    def keep(self) -> None:
+        """Start the server again if it has died; its data is in the directory.
+
+        Raises:
+            EmbeddedRedisError: it does not start again.
+        """
+        if self._process and self._process.poll() is not None:
+            self.stop()
+            self.start()
+
     def __enter__(self) -> Self:
         self.start()
         return self

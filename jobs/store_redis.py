@@ -49,10 +49,10 @@ def connect(url: str) -> Redis:
     """
     return Redis.from_url(
         url,
-        socket_timeout=5,
+        socket_timeout=2,
         socket_connect_timeout=2,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2),
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=1),
     )
 
 

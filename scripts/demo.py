@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from api.settings import GatewaySettings
 from jobs.settings import load_settings
 from scripts.serve import note_path
+from scripts.stop import answers
 
 _START_SECONDS = 180.0
 _POLL_SECONDS = 0.1
@@ -39,6 +40,8 @@ def ensure_service(settings: GatewaySettings) -> str:
     address = f"http://{settings.host}:{settings.port}"
     if note.exists() and _is_ready(json.loads(note.read_text())["url"]):
         return str(json.loads(note.read_text())["url"])
+    if answers(address):
+        sys.exit(f"Something else listens on {address}. Choose another port: PORT=8005 make demo")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     log = settings.data_dir / "serve.log"
     with log.open("wb") as output:

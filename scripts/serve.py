@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
@@ -69,20 +69,26 @@ def main() -> None:
     _require_free(gateway.host, gateway.port)
     stopped = Event()
     stop_on_signals(stopped)
-    gateway.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        gateway.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"DATA_DIR {gateway.data_dir} cannot be made: {error.strerror}.")
     with ExitStack() as running:
+        meanwhile: Callable[[], None] = lambda: None  # noqa: E731 - replaced below
         if gateway.redis_url is None:
+            redis = EmbeddedRedis(gateway.redis_directory)
             try:
-                running.enter_context(EmbeddedRedis(gateway.redis_directory))
+                running.enter_context(redis)
             except EmbeddedRedisError as error:
                 sys.exit(str(error))
+            meanwhile = redis.keep
         if worker.models_dir is None:
             builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
             subprocess.run(builder, check=True)
         address = f"http://{gateway.host}:{gateway.port}"
         running.enter_context(_noted(gateway.data_dir, address))
         print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)
-        ProcessKeeper(programs(), stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped)
+        ProcessKeeper(programs(), stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped, meanwhile)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from threading import Event, Thread
 from jobs.connect import open_artifacts, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
+from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
+    end_with_keeper()
     try:
         gpus = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
         queues = _queues(options.queues, settings.models_path)

@@ -36,14 +36,19 @@ class Hold:
         self._lease_seconds = lease_seconds
         self._renewed_at = time.monotonic()
         self._stop: GenerationStoppedError | None = None
+        self._progress = Progress()
 
-    def report(self, stage: str, step: int = 0, steps: int = 0) -> None:
-        """Note progress in the record and renew the lease.
+    def report(self, stage: str, step: int | None = None, steps: int | None = None) -> None:
+        """Note progress in the record and renew the lease. A stage without steps keeps those of the last.
 
         Raises:
             GenerationStoppedError: the run should stop; the subclass says why.
         """
-        self.renew(Progress(stage, step, steps))
+        last = self._progress
+        self._progress = Progress(
+            stage, last.step if step is None else step, last.steps if steps is None else steps
+        )
+        self.renew(self._progress)
         if self._stop:
             raise self._stop
 

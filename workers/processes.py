@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
+
+from jobs.lifetime import KEEPER_VARIABLE
 
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 60.0
@@ -70,7 +72,9 @@ class KeptProcess:
     def _start(self, now: float) -> None:
         # A session of its own: Ctrl-C in a terminal reaches the keeper alone, which then stops all in order.
         self._process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
-            self._program.command, env=os.environ | self._program.environment, start_new_session=True
+            self._program.command,
+            env=os.environ | self._program.environment | {KEEPER_VARIABLE: str(os.getpid())},
+            start_new_session=True,
         )
         self._started_at = now
         _log.info("Started %s, process %d", self._program.name, self._process.pid)
@@ -83,10 +87,14 @@ class ProcessKeeper:
         self._kept = [KeptProcess(program) for program in programs]
         self._stop_seconds = stop_seconds
 
-    def run(self, stopped: Event) -> None:
-        """Keep all of them running until ``stopped`` is set, then end them: SIGTERM, then SIGKILL."""
+    def run(self, stopped: Event, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Keep all of them running until ``stopped`` is set, then end them: SIGTERM, then SIGKILL.
+
+        ``meanwhile`` is called at every look, some times a second.
+        """
         try:
             while not stopped.wait(_WATCH_SECONDS):
+                meanwhile()
                 for kept in self._kept:
                     kept.keep()
         finally:

@@ -57,7 +57,7 @@ class Runner:
 
     def _generate(self, job: Job, held: Hold) -> RawVideo:
         request = VideoRequest.model_validate(job.spec)
-        held.report("loading")
+        held.report("loading", 0, request.sample_steps)
         start = time.perf_counter()
         pipeline = self._registry.load(request.task)
         load_seconds = time.perf_counter() - start

@@ -15,6 +15,7 @@ from celery import signals
 from jobs.connect import open_artifacts, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
+from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from wan_models.registry import Registry
@@ -109,6 +110,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
+    end_with_keeper()
     Worker(settings, options.name, options.queues.split(",")).run()
 
 

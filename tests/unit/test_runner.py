@@ -144,11 +144,11 @@ class TestAClaimedJob:
         bench.store.heartbeat = noted
         bench.run(bench.submit(steps=2))
         assert told == [
-            ("loading", 0, 0),
+            ("loading", 0, 2),
             ("denoising", 1, 2),
             ("denoising", 2, 2),
-            ("encoding", 0, 0),
-            ("uploading", 0, 0),
+            ("encoding", 2, 2),
+            ("uploading", 2, 2),
         ]
 
     def test_tells_in_its_metrics_how_long_it_waited(self, bench):

@@ -77,7 +77,7 @@ def process(redis_url: str, tmp_path: Path) -> Iterator[Process]:
         assert process.stderr
         log: list[str] = []
         url = announced(process.stderr, log)
-        reader = Thread(target=lambda stream: log.extend(stream), args=[process.stderr])
+        reader = Thread(target=log.extend, args=[process.stderr])
         reader.start()
         yield Process(process, url, log, reader)
         process.terminate()
