@@ -31,7 +31,7 @@ QUEUE = "t2v-A14B"
 LEASE_SECONDS = 2.0
 PATIENCE_SECONDS = 120.0
 LONG: dict[str, Any] = {"size": "256*128", "frame_num": 81, "sample_steps": 100}  # seconds
-ENDLESS: dict[str, Any] = {"size": "832*480", "frame_num": 81, "sample_steps": 100}  # minutes
+ENDLESS: dict[str, Any] = {"size": "832*480", "frame_num": 33, "sample_steps": 100}  # minutes
 
 
 class Workers:
