@@ -139,6 +139,23 @@ def test_taking_over_does_not_wait_for_the_encoder(finisher, held, video, store,
     assert store.get(held.lease.job_id).state is JobState.COMPLETED
 
 
+def test_a_store_that_refuses_every_outcome_does_not_trouble_the_next_job(
+    finisher, held, video, store, monkeypatch
+):
+    def refuse(*_: object) -> None:
+        raise RuntimeError("Nobody thought of this.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "succeed", refuse)
+        broken.setattr(store, "fail", refuse)
+        finisher.finish(held, video)
+        finisher.wait()
+    job = store.claim(store.submit(new_job(2)).id, "w1")
+    finisher.finish(Hold(job.lease, store, 30), video)
+    finisher.wait()
+    assert store.get(job.id).state is JobState.COMPLETED
+
+
 def test_closing_finishes_the_video_in_hand(finisher, held, video, store):
     finisher.finish(held, video)
     finisher.close()

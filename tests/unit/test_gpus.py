@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from workers.__main__ import worker_programs
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus
 
 FOUR = ["0", "1", "2", "3"]
@@ -96,6 +97,22 @@ class TestPresentGpus:
         self.install(path, script)
         assert present_gpus() == ["0", "1", "10"]
 
-    def test_are_none_where_the_tool_finds_no_driver(self, path):
+    def test_are_none_where_the_tool_finds_no_driver_and_the_log_says_so(self, path, caplog):
         self.install(path, "echo 'Failed to initialize NVML: Driver Not Loaded'; exit 9")
         assert present_gpus() == []
+        assert "Driver Not Loaded" in caplog.text
+
+
+class TestWorkers:
+    def test_are_one_a_gpu_which_each_see_that_gpu_alone(self):
+        programs = worker_programs(["0", "3"], ["t2v-A14B", "ti2v-5B"], "host")
+        assert [program.environment["CUDA_VISIBLE_DEVICES"] for program in programs] == ["0", "3"]
+        assert [program.command[-4:] for program in programs] == [
+            ["--name", "gpu0@host", "--queues", "t2v-A14B,ti2v-5B"],
+            ["--name", "gpu3@host", "--queues", "t2v-A14B,ti2v-5B"],
+        ]
+
+    def test_without_a_gpu_are_one_on_the_cpu_which_sees_no_gpu(self):
+        (program,) = worker_programs([], ["t2v-A14B"], "host")
+        assert program.environment["CUDA_VISIBLE_DEVICES"] == ""
+        assert program.command[-4:-2] == ["--name", "cpu@host"]

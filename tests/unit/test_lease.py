@@ -44,6 +44,11 @@ class TestAHold:
         held.report("denoising", 3, 20)
         assert store.get(held.lease.job_id).progress == Progress("denoising", 3, 20)
 
+    def test_keeps_the_steps_of_the_stage_before_where_a_stage_has_none(self, held, store):
+        held.report("denoising", 20, 20)
+        held.report("encoding")
+        assert store.get(held.lease.job_id).progress == Progress("encoding", 20, 20)
+
     def test_renews_the_lease_with_every_report(self, held, store, clock):
         for step in range(1, 4):
             clock.sleep(20)
@@ -174,6 +179,16 @@ class TestALeaseKeeper:
         beats = store.beats.get(held.lease.job_id)
         store.wait_for_rounds()
         assert store.beats.get(held.lease.job_id) == beats
+
+    def test_keeps_the_lease_of_a_later_attempt_when_the_earlier_one_is_dropped(self, keeper, store):
+        earlier = keeper.hold(claimed(store).lease)
+        store.release(earlier.lease)
+        later = store.claim(earlier.lease.job_id, "w1")
+        assert later
+        keeper.hold(later.lease)
+        keeper.drop(earlier)
+        store.wait_for_rounds()
+        store.wait_for_beats(later.id)
 
     def test_notices_a_cancel_between_two_reports(self, keeper, store):
         job = claimed(store)

@@ -22,12 +22,12 @@ OTHER_QUEUE = "ti2v-5B"
 
 
 class StuckArtifacts(LocalArtifactStore):
-    """A directory whose files may be impossible to delete."""
+    """A directory where files of one name may be impossible to delete."""
 
-    stuck = False
+    stuck: str | None = None
 
     def delete(self, key: str) -> None:
-        if self.stuck:
+        if self.stuck and key.startswith(self.stuck):
             raise ArtifactStoreUnavailableError("The artifact directory is read-only.")
         super().delete(key)
 
@@ -141,12 +141,19 @@ class TestPrune:
             bench.store.get(outdated.id)
 
     def test_keeps_the_record_while_its_files_cannot_be_removed(self, bench, outdated):
-        bench.artifacts.stuck = True
+        bench.artifacts.stuck = outdated.id
         bench.maintenance.sweep()
         assert bench.store.get(outdated.id).state is JobState.COMPLETED
-        bench.artifacts.stuck = False
+        bench.artifacts.stuck = None
         bench.maintenance.sweep()
         assert bench.store.outdated() == []
+
+    def test_goes_on_to_the_other_jobs_when_the_files_of_one_cannot_be_removed(self, bench, outdated):
+        bench.store.cancel(bench.submit(2).id)
+        bench.clock.sleep(POLICY.retention_seconds + 1)
+        bench.artifacts.stuck = outdated.id
+        bench.maintenance.prune()
+        assert bench.store.outdated() == [outdated.id]
 
     def test_keeps_what_is_within_its_retention(self, bench):
         job = bench.claimed(1)

@@ -141,15 +141,51 @@ class TestAProgramThatKeepsDying:
         assert said == ["1 s", "2 s", "4 s", "1 s"]
 
 
-def test_sigterm_and_ctrl_c_set_the_event():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_signals_that_end_programs_set_the_event(number):
     script = (
         "from threading import Event; from workers.processes import stop_on_signals\n"
         "stopped = Event(); stop_on_signals(stopped); print('ready', flush=True)\n"
         "stopped.wait(); print('stopped')"
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(number)
-            assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "stopped\n"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "stopped\n"
+
+
+def test_a_kept_program_ends_with_its_keeper_even_when_that_is_killed(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # The kept one holds the pipe open and waits for ever; the end of the pipe is its end.
+    kept = (
+        "import signal; from pathlib import Path; from jobs.lifetime import end_with_keeper\n"
+        f"pipe = Path({str(pipe)!r}).open('w'); print('ready', file=pipe, flush=True)\n"
+        "end_with_keeper(); signal.pause()"
+    )
+    keeper = (
+        "import sys; from threading import Event; from workers.processes import ProcessKeeper, Program\n"
+        f"program = Program('kept', [sys.executable, '-c', {kept!r}])\n"
+        "ProcessKeeper([program], stop_seconds=1).run(Event())"
+    )
+    with (
+        subprocess.Popen([sys.executable, "-c", keeper], stderr=subprocess.DEVNULL) as process,
+        pipe.open() as reader,
+    ):
+        assert reader.readline() == "ready\n"
+        process.kill()
+        assert reader.read() == ""
+
+
+def test_a_keeper_looks_after_something_else_meanwhile_and_still_stops(monkeypatch):
+    monkeypatch.setattr(workers.processes, "_WATCH_SECONDS", 0.01)
+    stopped, looks = Event(), []
+
+    def look() -> None:
+        looks.append("look")
+        if len(looks) == 3:
+            stopped.set()
+
+    ProcessKeeper([], stop_seconds=0).run(stopped, look)
+    assert len(looks) == 3
