@@ -82,7 +82,7 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, **environment: str) -> Iterator[Service]:
+def running_service(data_dir: Path, exit_code: int = 0, **environment: str) -> Iterator[Service]:
     """``python -m scripts.serve`` on a free port; ended with SIGTERM, and it must end well."""
     port = free_port()
     unset = dict.fromkeys(("REDIS_URL", "S3_BUCKET", "S3_ENDPOINT", "MODELS_DIR"), "")  # the developer's own
@@ -100,7 +100,7 @@ def running_service(data_dir: Path, **environment: str) -> Iterator[Service]:
         service.client.close()
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=90)
-    assert code == 0, log.read_text()[-3000:]
+    assert code == exit_code, log.read_text()[-3000:]
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,26 @@ def test_a_killed_gateway_is_started_again_and_knows_every_job(fragile):
     assert service.job(done["id"]) == done
 
 
+def test_a_killed_embedded_redis_is_started_again_with_every_job(fragile):
+    service, _ = fragile
+    done = service.finished(service.submit()["id"])
+    (redis,) = (process for process in processes(service, "valkey-server") if "valkey" in process.name())
+    redis.send_signal(signal.SIGKILL)
+    redis.wait(30)
+    service.wait_until_ready()
+    assert service.job(done["id"]) == done
+    assert service.finished(service.submit()["id"])["status"] == "completed"
+
+
+def test_nothing_outlives_a_killed_service(tmp_path):
+    with running_service(tmp_path / "data", exit_code=-signal.SIGKILL) as service:
+        family = psutil.Process(service.process.pid).children(recursive=True)
+        assert len(family) > 3
+        service.process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(family, timeout=90)
+        assert alive == []
+
+
 @pytest.mark.skipif(
     not Path("/proc").is_dir(), reason="reads the maps of a live process, as Linux shows them"
 )
