@@ -25,6 +25,7 @@ from jobs.policy import Policy
 from jobs.store_redis import RedisJobStore, connect
 from tests.integration.api.conftest import BODY, result_of
 
+POST = b"POST /generate/text-to-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 LARGE = os.urandom(1024) * 32 * 1024  # more than a socket holds
 
 
@@ -65,12 +66,8 @@ def install_tiny(models_dir: Path) -> None:
 def process(redis_url: str, tmp_path: Path) -> Iterator[Process]:
     """A gateway process over the shared Redis, with a data directory of its own."""
     install_tiny(tmp_path / "models")
-    environment = os.environ | {
-        "REDIS_URL": redis_url,
-        "DATA_DIR": str(tmp_path),
-        "PORT": "0",
-        "HOST": "127.0.0.1",
-    }
+    ours = {"REDIS_URL": redis_url, "DATA_DIR": str(tmp_path), "PORT": "0", "HOST": "127.0.0.1"}
+    environment = os.environ | {"MODELS_DIR": "", "PUBLIC_URL": "", "LOG_LEVEL": "INFO"} | ours
     with subprocess.Popen(
         [sys.executable, "-m", "api"], env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -157,20 +154,16 @@ def test_clients_that_hang_up_leave_no_mess(process, redis_url, tmp_path):
     with httpx.stream("GET", process.url + path) as download:
         next(download.iter_raw())
     with socket.create_connection(process.address) as half:
-        half.sendall(
-            b"POST /generate/text-to-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        )
-        half.sendall(b"Content-Length: 100\r\n\r\n{")
+        half.sendall(POST + b"Content-Length: 100\r\n\r\n{")
     assert httpx.get(f"{process.url}/health").status_code == 200
     process.terminate()
     assert "Traceback" not in process.end()
 
 
 def test_a_body_without_end_is_cut_off(process):
-    head = b"POST /generate/text-to-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     with socket.create_connection(process.address) as upload:
-        upload.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        upload.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(17):
             upload.sendall(chunk)
         assert upload.recv(1000).startswith(b"HTTP/1.1 413 ")
@@ -180,10 +173,7 @@ def test_a_body_without_end_is_cut_off(process):
 @pytest.mark.parametrize("length", [b"-1", b"x", b"1, 2", b"9" * 50, "²".encode()])
 def test_a_content_length_that_is_none_is_refused(process, length):
     with socket.create_connection(process.address) as client:
-        client.sendall(
-            b"POST /generate/text-to-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        )
-        client.sendall(b"Content-Length: " + length + b"\r\n\r\n{}")
+        client.sendall(POST + b"Content-Length: " + length + b"\r\n\r\n{}")
         client.shutdown(socket.SHUT_WR)
         status = client.recv(1000)[:12]
     assert status.startswith(b"HTTP/1.1 4")
