@@ -203,3 +203,18 @@ def test_a_supervisor_that_is_told_to_stop_puts_its_job_back_and_ends_well(worke
     for pid in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_supervisor_that_is_killed_leaves_no_worker_behind_and_no_job_half_done(workers_of_their_own):
+    workers = workers_of_their_own
+    job_id = workers.submit(**ENDLESS)
+    workers.denoising(job_id)
+    workers.process.kill()
+    workers.process.wait()
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while workers.store.workers():
+        assert time.monotonic() < give_up_at, workers.log.read_text()
+        time.sleep(0.02)
+    job = workers.store.get(job_id)
+    assert (job.state, job.failures, job.worker) == (JobState.QUEUED, 0, None)
+    assert workers.messages() == 1
