@@ -70,11 +70,11 @@ class FrameRule:
         """Whether a video may have so many frames."""
         return self.minimum <= frames <= self.maximum and frames % self.step == self.offset
 
-    def nearest(self, frames: int) -> tuple[int, ...]:
-        """The valid counts below and above an invalid one: two inside the range, one outside it."""
+    def nearest(self, frames: int) -> tuple[int, int]:
+        """The two valid counts nearest to an invalid one; outside the range, the two at its end."""
         below = frames - (frames - self.offset) % self.step
-        within = (n for n in (below, below + self.step) if self.minimum <= n <= self.maximum)
-        return tuple(within) or (min(max(frames, self.minimum), self.maximum),)
+        below = min(max(below, self.minimum), self.maximum - self.step)
+        return below, below + self.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

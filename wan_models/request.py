@@ -73,7 +73,7 @@ class TextToVideo(BaseModel):
         Field(strict=True, max_length=16, description="Width*height.", examples=["1280*720"]),
     ] = None
     frame_num: Annotated[
-        int | None, Field(strict=True, ge=1, le=10_000, description="Frames of the video, 4n+1.")
+        int | None, Field(strict=True, ge=-(2**31), le=2**31, description="Frames of the video, 4n+1.")
     ] = None
     sample_steps: Annotated[Steps | None, Field(description="Denoising steps.")] = None
     sample_guide_scale: Annotated[

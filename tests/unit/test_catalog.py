@@ -104,11 +104,11 @@ def test_a_task_with_a_tiny_model_has_a_pipeline(task):
         (16, (13, 17)),
         (18, (17, 21)),
         (160, (157, 161)),
-        (3, (5,)),
-        (1, (5,)),
-        (-8, (5,)),
-        (162, (161,)),
-        (9999, (161,)),
+        (3, (5, 9)),
+        (1, (5, 9)),
+        (-8, (5, 9)),
+        (162, (157, 161)),
+        (9999, (157, 161)),
     ],
 )
 def test_an_invalid_frame_count_has_these_nearest_ones(frames, nearest):

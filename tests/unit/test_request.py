@@ -142,7 +142,8 @@ def test_a_size_that_is_not_offered_is_refused(size):
 
 
 @pytest.mark.parametrize(
-    ("frames", "nearest"), [(16, "13 and 17"), (80, "77 and 81"), (165, "161"), (1, "5")]
+    ("frames", "nearest"),
+    [(16, "13 and 17"), (80, "77 and 81"), (165, "157 and 161"), (0, "5 and 9"), (10**9, "157 and 161")],
 )
 def test_a_frame_count_that_is_not_4n_plus_1_is_refused_with_the_nearest_ones(frames, nearest):
     with pytest.raises(InvalidRequestError, match=f"Nearest valid: {nearest}\\.") as caught:
