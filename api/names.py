@@ -9,8 +9,8 @@ from ulid import ULID
 from api.refusals import VideoNotFoundError
 from jobs.errors import JobNotFoundError
 
-JOB_ID_PATTERN = "^job_[0-9a-hjkmnp-tv-z]{26}$"
-_JOB_ID = re.compile(JOB_ID_PATTERN[:-1] + r"\Z")
+_JOB_ID = "job_[0-9a-hjkmnp-tv-z]{26}"
+JOB_ID_PATTERN = f"^{_JOB_ID}$"
 _SUFFIX = ".mp4"
 
 
@@ -28,7 +28,7 @@ def check_job_id(text: str) -> str:
     Raises:
         JobNotFoundError: it cannot be the id of any job, so that no store need be asked.
     """
-    if not _JOB_ID.match(text):
+    if not re.fullmatch(_JOB_ID, text):
         raise JobNotFoundError(text[:64])
     return text
 
@@ -50,6 +50,6 @@ def job_of_video(filename: str) -> str:
         VideoNotFoundError: it is no such name.
     """
     job_id = filename.removesuffix(_SUFFIX)
-    if job_id == filename or not _JOB_ID.match(job_id):
+    if job_id == filename or not re.fullmatch(_JOB_ID, job_id):
         raise VideoNotFoundError(filename[:64])
     return job_id

@@ -24,15 +24,18 @@ class ScriptedFeed:
     def __init__(self) -> None:
         self.said: asyncio.Queue[News | StoreUnavailableError] = asyncio.Queue()
         self.subscriptions = 0
+        self.subscribed = asyncio.Event()
 
     async def listen(self) -> AsyncIterator[News | None]:
         self.subscriptions += 1
         yield None
+        self.subscribed.set()
         while True:
             news = await self.said.get()
             if isinstance(news, StoreUnavailableError):
                 raise news
             yield news
+            self.said.task_done()  # the watch has dealt with it and asks for more
 
 
 class Looks:
@@ -81,17 +84,40 @@ def test_news_of_other_jobs_and_of_mere_progress_cost_no_look(store):
         feed, looks = ScriptedFeed(), Looks(store)
         watch = Watch(looks, feed, recheck_seconds=LONG)
         async with watch.running():
+            await feed.subscribed.wait()
             waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
             await looks.until(1)
-            before = looks.count
             for news in (News(JOB_ID, "progress"), News("job_2", "completed"), News(JOB_ID, "in_progress")):
                 await feed.said.put(news)
+                await feed.said.join()
+                await asyncio.to_thread(store.ping)  # time enough for a look, were there a reason for one
             store.cancel(JOB_ID)
             await feed.said.put(News(JOB_ID, "cancelled"))
             await waiting
-            return looks.count - before
+            return looks.count
 
-    assert asyncio.run(scenario()) == 1
+    assert asyncio.run(scenario()) == 2
+
+
+def test_being_woken_for_nothing_costs_one_look_and_no_more(store, monkeypatch):
+    monkeypatch.setattr("api.watch.RESUBSCRIBE_SECONDS", 0)
+
+    async def scenario() -> int:
+        feed, looks = ScriptedFeed(), Looks(store)
+        watch = Watch(looks, feed, recheck_seconds=LONG)
+        async with watch.running():
+            await feed.subscribed.wait()
+            waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
+            await looks.until(1)
+            await feed.said.put(StoreUnavailableError("The feed broke off."))
+            await looks.until(2)
+            await asyncio.to_thread(store.ping)
+            store.cancel(JOB_ID)
+            await feed.said.put(News(JOB_ID, "cancelled"))
+            await waiting
+            return looks.count
+
+    assert asyncio.run(scenario()) == 3
 
 
 def test_a_job_that_ended_already_is_answered_at_once(store):

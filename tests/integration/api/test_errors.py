@@ -97,7 +97,7 @@ def test_an_odd_host_breaks_nothing(gateway, host):
 
 
 def test_a_body_with_very_many_faults_gets_a_short_answer(gateway):
-    answer = gateway.client.post(URL, json={"x" * 5000 + str(index): 1 for index in range(100)})
+    answer = gateway.client.post(URL, json={f"{index}{'x' * 5000}": 1 for index in range(100)})
     assert_problem(answer, 422)
     assert len(answer.content) < 10_000
 
@@ -184,6 +184,7 @@ def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(t
         ):
             assert_problem(answer, 503)
             assert answer.headers["retry-after"] == "5"
+        assert gateway.client.get("/jobs/no-id").status_code == 404  # which needs no store to know
         health = gateway.client.get("/health")
         assert (health.status_code, health.json()["status"]) == (503, "unavailable")
         assert health.json()["workers"] is None

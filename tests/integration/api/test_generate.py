@@ -148,7 +148,8 @@ def test_a_model_that_is_not_installed_is_refused_with_the_command_that_installs
 
 
 def test_a_task_that_this_version_cannot_run_is_refused(gateway):
-    assert refused(gateway, 422, task="s2v-14B")["errors"][0]["field"] == "task"
+    problem = refused(gateway, 422, task="s2v-14B")
+    assert (problem["error_type"], problem["errors"][0]["field"]) == ("task_unavailable", "task")
 
 
 def test_a_model_installed_while_the_gateway_runs_is_taken(gateway, tmp_path):

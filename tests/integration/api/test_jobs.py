@@ -3,6 +3,7 @@
 import pytest
 
 from jobs.state import JobError
+from tests.integration.api.conftest import parts_with, serving
 
 UNKNOWN = "job_01m841tz79b74c3p14bqd55sfm"
 
@@ -34,6 +35,14 @@ def test_a_completed_job_links_its_video(gateway):
     assert job["video_url"] == f"http://testserver{job['video_path']}"
     assert job["metrics"] == {"denoise_seconds": 1.5}
     assert job["created_at"] <= job["started_at"] <= job["finished_at"] < job["expires_at"]
+
+
+def test_links_begin_with_the_public_url_where_one_is_set(gateway, tmp_path):
+    done = gateway.finished()
+    public = "https://videos.example/wan"
+    parts = parts_with(gateway.store, tmp_path, gateway.nudged.append, public_url=public)
+    with serving(parts, gateway.nudged, tmp_path) as behind_proxy:
+        assert behind_proxy.job(done)["video_url"] == f"{public}/videos/{done}.mp4"
 
 
 def test_a_failed_job_tells_why(gateway):

@@ -211,6 +211,7 @@ def test_an_artifact_store_that_is_away_is_said_to_be_so(gateway, url, tmp_path)
         for answer in (away.client.get(url), away.client.delete(url)):
             assert (answer.status_code, answer.json()["error_type"]) == (503, "artifacts_unavailable")
             assert answer.headers["retry-after"] == "5"
+        assert away.client.head(url).status_code == 200  # the record tells all that a HEAD needs
         health = away.client.get("/health")
         assert (health.status_code, health.json()["status"]) == (200, "degraded")
         assert health.json()["artifacts"] == "unavailable"
