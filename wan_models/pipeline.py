@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,17 @@ from wan_models.request import VideoRequest
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with its number, from 1, and the count of steps. It may raise to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a pipeline is given beside the request, for one run.
+
+    ``inputs`` are local files by the names that the request gives its inputs, such as ``image``.
+    """
+
+    on_step: OnStep
+    inputs: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +40,10 @@ class GeneratedVideo:
 class Pipeline(Protocol):
     """A loaded model that turns requests into videos, one at a time."""
 
-    def generate(self, request: VideoRequest, on_step: OnStep) -> GeneratedVideo:
+    def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video. The same request on the same kind of device gives the same bytes.
 
-        An exception that ``on_step`` raises passes through, and the pipeline stays usable.
+        An exception that ``run.on_step`` raises passes through, and the pipeline stays usable.
 
         Raises:
             GenerationError: the model broke on this request.

@@ -8,6 +8,7 @@ from functools import partial
 
 from jobs.state import Job
 from jobs.store import JobStore
+from wan_models.pipeline import Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
 from workers.drain import Drain
@@ -61,7 +62,7 @@ class Runner:
         start = time.perf_counter()
         pipeline = self._registry.load(request.task)
         load_seconds = time.perf_counter() - start
-        generated = pipeline.generate(request, partial(self._after_step, held))
+        generated = pipeline.generate(request, Run(on_step=partial(self._after_step, held)))
         waited = (job.started_at or job.created_at) - job.created_at
         metrics = {"queue_seconds": waited, "load_seconds": load_seconds, **generated.metrics}
         return RawVideo(generated.frames, request.fps, metrics)

@@ -19,7 +19,7 @@ from scripts.bench.report import Figure
 from scripts.bench.service import serving
 from scripts.bench.workspace import Workspace
 from wan_models.catalog import CATALOG
-from wan_models.pipeline import Pipeline
+from wan_models.pipeline import Pipeline, Run
 from wan_models.registry import Registry
 from wan_models.request import TextToVideo, VideoRequest, resolve
 
@@ -97,7 +97,7 @@ def _bare(pipeline: Pipeline, load: Load) -> Callable[[int], float]:
         with TemporaryDirectory() as scratch:
             begin = time.perf_counter()
             for index in range(count):
-                frames = pipeline.generate(request, lambda _step, _steps: None).frames
+                frames = pipeline.generate(request, Run(on_step=lambda _step, _steps: None)).frames
                 encode_mp4(frames, Path(scratch, f"{index}.mp4"), request.fps)
             return time.perf_counter() - begin
 

@@ -11,7 +11,7 @@ import torch
 from wan_models.catalog import CATALOG, TINY_TASKS
 from wan_models.errors import GenerationError, GenerationStoppedError
 from wan_models.models_dir import model_path
-from wan_models.pipeline import Pipeline
+from wan_models.pipeline import Pipeline, Run
 from wan_models.pipelines.fake import FakePipeline
 from wan_models.pipelines.text_to_video import TextToVideoPipeline, _to_uint8
 from wan_models.pipelines.video import encode_mp4
@@ -26,12 +26,12 @@ def request_for(task: str = "t2v-A14B", **fields: Any) -> VideoRequest:
     return resolve(body, CATALOG[task], tiny=True)
 
 
-def keep_going(_step: int, _steps: int) -> None:
-    pass
+def keep_going() -> Run:
+    return Run(on_step=lambda _step, _steps: None)
 
 
 def frames_of(pipeline: Pipeline, request: VideoRequest) -> torch.Tensor:
-    frames = pipeline.generate(request, keep_going).frames
+    frames = pipeline.generate(request, keep_going()).frames
     assert isinstance(frames, torch.Tensor)
     return frames
 
@@ -84,7 +84,7 @@ def spied(pipeline: TextToVideoPipeline) -> Iterator[list[tuple[str, torch.Tenso
 
 def calls_of(pipeline: TextToVideoPipeline, **fields: Any) -> list[tuple[str, torch.Tensor]]:
     with spied(pipeline) as calls:
-        pipeline.generate(request_for(**fields), keep_going)
+        pipeline.generate(request_for(**fields), keep_going())
     return calls
 
 
@@ -128,7 +128,9 @@ def test_another_seed_gives_another_video(pipeline, task):
 
 def test_each_step_is_told_once_in_order(pipeline, task):
     told: list[tuple[int, int]] = []
-    pipeline.generate(request_for(task, sample_steps=4), lambda step, steps: told.append((step, steps)))
+    pipeline.generate(
+        request_for(task, sample_steps=4), Run(on_step=lambda step, steps: told.append((step, steps)))
+    )
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -143,13 +145,13 @@ def test_an_exception_of_the_caller_stops_the_run_and_passes_through(pipeline, t
             raise error("enough")
 
     with pytest.raises(error, match="enough"):
-        pipeline.generate(request, stop)
+        pipeline.generate(request, Run(on_step=stop))
     assert told == [1, 2]
     assert torch.equal(frames_of(pipeline, request), before)
 
 
 def test_the_measures_have_these_names(pipeline, task):
-    metrics = pipeline.generate(request_for(task), keep_going).metrics
+    metrics = pipeline.generate(request_for(task), keep_going()).metrics
     assert set(metrics) == {"denoise_seconds", "decode_seconds", "seconds_per_step", "peak_memory_mb"}
 
 
@@ -215,7 +217,7 @@ def test_hooks_are_freed_after_a_run_that_was_stopped(two_experts, monkeypatch):
         raise GenerationStoppedError
 
     with pytest.raises(GenerationStoppedError):
-        two_experts.generate(request_for(), stop)
+        two_experts.generate(request_for(), Run(on_step=stop))
     assert freed
 
 
@@ -234,7 +236,7 @@ def test_the_experts_change_over_at_the_boundary_which_the_shift_moves(two_exper
 def test_the_boundary_is_the_one_of_the_request(two_experts):
     request = request_for(sample_steps=5)
     with spied(two_experts) as calls:
-        two_experts.generate(request.model_copy(update={"boundary": 0.95}), keep_going)
+        two_experts.generate(request.model_copy(update={"boundary": 0.95}), keep_going())
     assert [name for name, _ in calls].count("high") == 2 * 2
 
 

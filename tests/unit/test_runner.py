@@ -15,7 +15,7 @@ from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
 from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, FlakyStore, NotedNudges, new_job
 from wan_models.errors import GenerationError, ModelNotInstalledError
-from wan_models.pipeline import GeneratedVideo, OnStep, Pipeline
+from wan_models.pipeline import GeneratedVideo, Pipeline, Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
 from workers.drain import Drain
@@ -34,11 +34,11 @@ class ToldPipeline:
         self.steps: list[tuple[int, int]] = []
         self.before_step: Callable[[int, int], None] = lambda _job, _step: None
 
-    def generate(self, request: VideoRequest, on_step: OnStep) -> GeneratedVideo:
+    def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         for step in range(1, request.sample_steps + 1):
             self.before_step(request.base_seed, step)
             self.steps.append((request.base_seed, step))
-            on_step(step, request.sample_steps)
+            run.on_step(step, request.sample_steps)
         shape = (request.frame_num, request.height, request.width, 3)
         frames = np.full(shape, request.base_seed, dtype=np.uint8)
         return GeneratedVideo(frames, {"denoise_seconds": 1.23456, "peak_memory_mb": None})

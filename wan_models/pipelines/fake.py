@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from wan_models.pipeline import GeneratedVideo, OnStep
+from wan_models.pipeline import GeneratedVideo, Run
 from wan_models.request import VideoRequest
 
 
@@ -16,10 +16,10 @@ class FakePipeline:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def generate(self, request: VideoRequest, on_step: OnStep) -> GeneratedVideo:
+    def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video; see the Pipeline protocol."""
         for step in range(1, request.sample_steps + 1):
-            on_step(step, request.sample_steps)
+            run.on_step(step, request.sample_steps)
         shape = (request.frame_num, request.height, request.width, 3)
         generator = torch.Generator("cpu").manual_seed(request.base_seed)
         frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)

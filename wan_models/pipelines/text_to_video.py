@@ -11,7 +11,7 @@ import torch
 from diffusers import WanPipeline
 
 from wan_models.errors import GenerationError
-from wan_models.pipeline import GeneratedVideo, OnStep
+from wan_models.pipeline import GeneratedVideo, OnStep, Run
 from wan_models.request import VideoRequest
 
 
@@ -27,10 +27,10 @@ class TextToVideoPipeline:
         self._pipe.to(self._device)
         self._pipe.set_progress_bar_config(disable=True)
 
-    def generate(self, request: VideoRequest, on_step: OnStep) -> GeneratedVideo:
+    def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video; see the Pipeline protocol."""
         self._prepare(request)
-        clock = _StepClock(request.sample_steps, on_step)
+        clock = _StepClock(request.sample_steps, run.on_step)
         try:
             with torch.inference_mode():
                 frames = self._pipe(**_arguments(request), callback_on_step_end=clock).frames[0]
