@@ -18,6 +18,7 @@ Json = Mapping[str, Any]
 
 
 _NAME = regex(r"[\w.-]{1,64}", ASCII)
+_LONGEST_ORIGIN = 64
 
 
 class JobState(StrEnum):
@@ -113,10 +114,11 @@ class NewJob:
 
     ``spec`` is opaque here; ``expires_in`` is the longest wait in the queue, in seconds.
     ``id``, ``queue`` and ``tenant`` become parts of keys: 1 to 64 letters, digits, ``_``, ``.`` or ``-``.
-    Ids sort in the order of creation.
+    Ids sort in the order of creation. ``request_id`` and ``traceparent`` (of W3C Trace Context) tell what
+    the job came from, in at most 64 characters each.
 
     Raises:
-        ValueError: one of the three is no such name.
+        ValueError: a name is no such name, or what the job came from is told too long.
     """
 
     id: str
@@ -125,11 +127,15 @@ class NewJob:
     tenant: str = "default"
     steps: int = 0
     expires_in: float | None = None
+    request_id: str = ""
+    traceparent: str = ""
 
     def __post_init__(self) -> None:
         for name in (self.id, self.queue, self.tenant):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not 1 to 64 letters, digits, '_', '.' or '-'.")
+        if max(len(self.request_id), len(self.traceparent)) > _LONGEST_ORIGIN:
+            raise ValueError(f"A request id or a traceparent has at most {_LONGEST_ORIGIN} characters.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +161,8 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed
     error: JobError | None = None  # the job's, or the latest failed attempt's
+    request_id: str = ""  # of the request that it came from
+    traceparent: str = ""  # the same, in the words of W3C Trace Context
 
     @property
     def lease(self) -> Lease:

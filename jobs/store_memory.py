@@ -52,6 +52,8 @@ class MemoryJobStore:
                     id=new.id,
                     queue=new.queue,
                     tenant=new.tenant,
+                    request_id=new.request_id,
+                    traceparent=new.traceparent,
                     spec=json.loads(json.dumps(new.spec)),
                     state=JobState.QUEUED,
                     created_at=now,

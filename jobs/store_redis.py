@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from heapq import merge
 from importlib.resources import files
 from itertools import islice
 from typing import Any
 
-from redis import Redis, exceptions
+from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError, StoreUnavailableError
+from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
 from jobs.policy import Policy
+from jobs.redis_errors import unavailable
 from jobs.state import (
     TRANSITIONS,
     Event,
@@ -29,16 +29,6 @@ from jobs.state import (
     Progress,
     Worker,
 )
-
-_UNAVAILABLE = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
-)
-# A server that answers but takes no writes: a full disk, a replica without its primary, too few replicas.
-_REFUSES_WRITES = ("MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
 
 
 def connect(url: str) -> Redis:
@@ -88,6 +78,8 @@ class RedisJobStore:
                 "" if new.expires_in is None else _ms(new.expires_in),
                 self._policy.max_attempts,
                 _ms(self._policy.retention_seconds),
+                new.request_id,
+                new.traceparent,
             )
         )
 
@@ -122,7 +114,7 @@ class RedisJobStore:
         self._call("announce", worker, json.dumps(list(queues)))
 
     def retire(self, worker: str) -> None:
-        with _unavailable():
+        with unavailable():
             self._redis.hdel(self._key("workers"), worker)
 
     def rescue(self, limit: int = 100) -> list[Job]:
@@ -132,7 +124,7 @@ class RedisJobStore:
         return [_job(answer) for answer in self._call("expire", limit)[1:]]
 
     def nudged_at(self, job_id: str, queue: str) -> float | None:
-        with _unavailable():
+        with unavailable():
             score = self._redis.zscore(self._key("nudged", queue), job_id)
         return None if score is None else float(score) / 1000
 
@@ -146,7 +138,7 @@ class RedisJobStore:
         return _job(self._call("get", job_id))
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
-        with _unavailable():
+        with unavailable():
             entries = [json.loads(entry) for entry in self._redis.lrange(self._key("events", job_id), 0, -1)]
         if not entries:
             raise JobNotFoundError(job_id)
@@ -157,7 +149,7 @@ class RedisJobStore:
         ]
 
     def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
-        with _unavailable():
+        with unavailable():
             ranges = self._redis.pipeline(transaction=False)
             for bucket in self._buckets(which):
                 newest = f"({before}" if before else "+"
@@ -170,19 +162,19 @@ class RedisJobStore:
             return [_job(answer) for answer in records.execute() if answer[0] == b"ok"]
 
     def count(self, which: JobFilter) -> int:
-        with _unavailable():
+        with unavailable():
             reads = self._redis.pipeline(transaction=False)
             for bucket in self._buckets(which):
                 reads.zcard(bucket)
             return sum(reads.execute())
 
     def pace(self, queue: str) -> float | None:
-        with _unavailable():
+        with unavailable():
             milliseconds = self._redis.hget(self._key("pace"), queue)
         return None if milliseconds is None else float(milliseconds) / 1000
 
     def workers(self) -> list[Worker]:
-        with _unavailable():
+        with unavailable():
             said = self._redis.hgetall(self._key("workers"))
         heard_since = self.now() - self._policy.worker_silence_seconds
         workers = (_worker(name, entry) for name, entry in said.items())
@@ -191,12 +183,12 @@ class RedisJobStore:
     def now(self) -> float:
         if self._clock:
             return self._clock()
-        with _unavailable():
+        with unavailable():
             seconds, microseconds = self._redis.time()
         return float(seconds) + microseconds / 1e6
 
     def ping(self) -> None:
-        with _unavailable():
+        with unavailable():
             self._redis.ping()
 
     def _held(self, verb: str, lease: Lease, *args: str | int) -> list[Any]:
@@ -209,7 +201,7 @@ class RedisJobStore:
         return answer
 
     def _run(self, verb: str, *args: str | int) -> list[Any]:
-        with _unavailable():
+        with unavailable():
             answer: list[Any] = self._script(keys=[self._prefix], args=[verb, self._time(), *args])
         return answer
 
@@ -234,18 +226,6 @@ def _script_source() -> str:
     )
     verbs = files("jobs").joinpath("verbs.lua").read_text(encoding="utf-8")
     return f"local ALLOWED = {{ {allowed} }}\n{verbs}"
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except exceptions.RedisError as error:
-        if not isinstance(error, _UNAVAILABLE) and not str(error).startswith(_REFUSES_WRITES):
-            raise
-        raise StoreUnavailableError(
-            f"The job store does not answer ({error}). Check that Redis runs and that REDIS_URL points at it."
-        ) from error
 
 
 def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str) -> None:
@@ -291,6 +271,8 @@ def _job(answer: list[Any]) -> Job:
         attempt=int(fields["attempt"]),
         failures=int(fields["failures"]),
         worker=fields.get("worker"),
+        request_id=fields.get("request", ""),
+        traceparent=fields.get("trace", ""),
         lease_expires_at=_time(fields, "lease"),
         ahead=ahead,
         progress=Progress(fields.get("stage", ""), int(fields.get("step", 0)), int(fields["steps"])),

@@ -165,13 +165,13 @@ end
 
 local verbs = {}
 
-function verbs.submit(id, queue, tenant, spec, steps, expires_in, max_attempts, retention)
+function verbs.submit(id, queue, tenant, spec, steps, expires_in, max_attempts, retention, request, trace)
   local known = fetch(id)
   if known then return view(known) end
   local job = { id = id, queue = queue, tenant = tenant }
   store(job, {
     queue = queue, tenant = tenant, created = int(now), attempt = '0', failures = '0',
-    steps = steps, max = max_attempts, retention = retention,
+    steps = steps, max = max_attempts, retention = retention, request = request, trace = trace,
   })
   if expires_in ~= '' then
     store(job, { deadline = int(now + tonumber(expires_in)) })

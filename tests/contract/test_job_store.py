@@ -73,6 +73,15 @@ def log(store: JobStore, job_id: str) -> list[str]:
 
 
 class TestSubmit:
+    def test_keeps_what_the_job_came_from(self, store):
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        job = submitted(store, request_id="r-1", traceparent=trace)
+        assert (store.get(job.id).request_id, store.get(job.id).traceparent) == ("r-1", trace)
+
+    def test_refuses_an_origin_that_is_told_too_long(self):
+        with pytest.raises(ValueError, match="at most 64"):
+            new_job(request_id="r" * 65)
+
     def test_writes_a_queued_job_with_all_that_was_handed_in(self, store, clock):
         job = submitted(store, tenant="acme", expires_in=60)
         assert job == store.get(job.id)
