@@ -8,9 +8,10 @@ from api.eta import QueueLoad
 from api.parts import Parts
 from api.schemas import Defaults, FrameRange, Limits, ModelList, ModelView, Range
 from jobs.state import JobFilter, JobState
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG, FrameRule, ModelSpec, accepted_sizes
+from wan_models.fields import MAX_PROMPT_CHARACTERS
 from wan_models.models_dir import InstalledModel
-from wan_models.request import MAX_PROMPT_CHARACTERS, TextToVideo
 
 
 def list_models(parts: Parts) -> ModelList:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from api.errors import MEDIA_TYPE
 from api.schemas import Problem
-from wan_models.request import TextToVideo
+from wan_models.bodies import TextToVideo
 
 _REFERENCE = "#/components/schemas/{model}"
 

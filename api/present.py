@@ -33,6 +33,7 @@ def job_view(job: Job, load: Load, links: Links) -> JobView:
         video_path=video_path(job.id),
         video_url=links.absolute(video_path(job.id)) if job.state is JobState.COMPLETED else None,
         error=ErrorView(code=job.error.code, message=job.error.message) if job.error else None,
+        warnings=list(job.spec.get("warnings", ())),
         metrics=result.get("metrics"),
         request=dict(job.spec),
     )

@@ -43,6 +43,7 @@ class JobView(View):
     video_path: Annotated[str, Field(description="Where the video is served once it is there.")]
     video_url: Annotated[str | None, Field(description="The same, absolute; null until completed.")]
     error: ErrorView | None
+    warnings: Annotated[list[str], Field(description="What was taken otherwise than it was asked for.")]
     metrics: Annotated[dict[str, Any] | None, Field(description="What the worker measured.")]
     request: Annotated[dict[str, Any], Field(description="The request with every default filled in.")]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from api.names import new_job_id
 from api.parts import Parts
 from jobs.state import Job, NewJob
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.models_dir import InstalledModel
-from wan_models.request import TextToVideo, resolve
+from wan_models.request import resolve
 
 
 def submit(body: TextToVideo, parts: Parts) -> Job:

@@ -1,29 +1,27 @@
-"""What a client may ask for, and the same request with every default filled in.
+"""A client's request with every default filled in and held against its model.
 
-``TextToVideo`` checks each field alone; ``resolve`` checks it against the model that will run it and
-returns a ``VideoRequest``, which is stored with the job and handed to the pipeline. No torch here.
+``resolve`` makes it from one of the bodies in ``wan_models.bodies``. It is stored with the job and handed
+to the pipeline. No torch here.
 """
 
 from __future__ import annotations
 
 import secrets
-import unicodedata
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from wan_models.catalog import FrameRule, Guidance, Kind, ModelSpec, Size, accepted_sizes
+from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo, VideoBody
+from wan_models.catalog import CATALOG, FrameRule, Guidance, Kind, ModelSpec, Size, accepted_sizes
 from wan_models.errors import InvalidRequestError
+from wan_models.fields import RANDOM_SEED
 
-MAX_PROMPT_CHARACTERS = 2000
-"""About what the text encoder reads: Wan cuts a prompt after 512 tokens."""
-
-MAX_SEED = 2**53 - 1
-"""The largest whole number that every JSON reader keeps exactly."""
-
-RANDOM_SEED = -1
-"""What a client sends, as with Wan's own command line, to have a seed drawn."""
+_CLIP_FRAMES = 80
+_DROPPED_FRAMES = 3  # the first clip of a speech begins with frames that are not shown
+_REFERT_WARNING = (
+    "refert_num 77 was taken as 1: a segment takes over 1 or 5 frames from the one before, and no more."
+)
 
 
 def random_seed() -> int:
@@ -31,69 +29,18 @@ def random_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def _clean_text(text: str) -> str:
-    text = text.strip()
-    if any(unicodedata.category(char) == "Cc" and char not in "\t\n\r" for char in text):
-        raise ValueError("must not contain control characters")
-    return text
-
-
-def _require_visible(text: str) -> str:
-    if not any(char.isprintable() and not char.isspace() for char in text):
-        raise ValueError("must not be empty")
-    return text
-
-
-def _both(value: object) -> object:
-    return (value, value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, Field(strict=True, max_length=MAX_PROMPT_CHARACTERS), AfterValidator(_clean_text)]
-Prompt = Annotated[Text, AfterValidator(_require_visible)]
-Steps = Annotated[int, Field(strict=True, ge=1, le=100)]
-Shift = Annotated[float, Field(strict=True, ge=1, le=30, allow_inf_nan=False)]
-Fps = Annotated[int, Field(strict=True, ge=1, le=60)]
-Scale = Annotated[float, Field(strict=True, ge=1, le=20, allow_inf_nan=False)]  # 1 switches guidance off
-Scales = Annotated[
-    tuple[Scale, Scale], BeforeValidator(_both, json_schema_input_type=Scale | tuple[Scale, Scale])
-]
-
-
-class TextToVideo(BaseModel):
-    """The body of ``POST /generate/text-to-video``. What is left out takes the model's official default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    task: Annotated[str, Field(strict=True, max_length=64, description="Id of a model, see `/models`.")] = (
-        "t2v-A14B"
-    )
-    prompt: Prompt
-    size: Annotated[
-        str | None,
-        Field(strict=True, max_length=16, description="Width*height.", examples=["1280*720"]),
-    ] = None
-    frame_num: Annotated[
-        int | None, Field(strict=True, ge=-(2**31), le=2**31, description="Frames of the video, 4n+1.")
-    ] = None
-    sample_steps: Annotated[Steps | None, Field(description="Denoising steps.")] = None
-    sample_guide_scale: Annotated[
-        Scales | None,
-        Field(description="Guidance: one number, or the pair of the low-noise and the high-noise expert."),
-    ] = None
-    sample_shift: Annotated[Shift | None, Field(description="Shift of the noise schedule.")] = None
-    base_seed: Annotated[
-        int | None,
-        Field(strict=True, ge=RANDOM_SEED, le=MAX_SEED, description="Absent or -1: a seed is drawn."),
-    ] = None
-    negative_prompt: Annotated[Text | None, Field(description="What to avoid; empty for nothing.")] = None
-    fps: Annotated[Fps | None, Field(description="Frames a second of playback.")] = None
-
-
 class VideoRequest(BaseModel):
     """A request with nothing left open: the same one gives the same video, on the same kind of device.
 
     ``model_dump(mode="json")`` is the job's spec, ``model_validate`` restores it. Sizes are in pixels;
     ``boundary`` is the fraction of the schedule where the experts change over, None for one transformer.
+    ``inputs`` holds the key of each input file in the artifact store, by its name: ``image``,
+    ``last_image``, ``audio``, ``tts_prompt``, ``pose``, ``face``, ``ref``, ``bg``, ``mask``. What
+    stands below it belongs to one task or the other, and is None where the task has no such thing.
+    ``warnings`` are sentences for the client about what was taken otherwise than it was written.
+
+    For speech, ``frame_num`` is the most there may be: the video ends with the speech. For an animation
+    it is the length of a segment, and the pose video says how many frames there are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,10 +57,18 @@ class VideoRequest(BaseModel):
     sample_shift: float
     boundary: float | None
     base_seed: int
+    inputs: Mapping[str, str] = {}
+    tts_text: str | None = None
+    tts_prompt_text: str | None = None
+    infer_frames: int | None = None
+    start_from_ref: bool | None = None
+    replace_flag: bool | None = None
+    refert_num: Literal[1, 5] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def resolve(
-    body: TextToVideo, spec: ModelSpec, *, tiny: bool, seed: Callable[[], int] = random_seed
+    body: VideoBody, spec: ModelSpec, *, tiny: bool, seed: Callable[[], int] = random_seed
 ) -> VideoRequest:
     """Hold a request against its model and fill in what it leaves open.
 
@@ -126,8 +81,7 @@ def resolve(
     Raises:
         InvalidRequestError: the model does not do this; the field at fault is named.
     """
-    if Kind.TEXT_TO_VIDEO not in spec.accepts:
-        raise InvalidRequestError("task", f"{spec.id} does not make video from text alone.")
+    _check_kind(body, spec)
     size = _size(body.size, accepted_sizes(spec, tiny=tiny))
     return VideoRequest(
         task=spec.id,
@@ -135,14 +89,42 @@ def resolve(
         negative_prompt=spec.negative_prompt if body.negative_prompt is None else body.negative_prompt,
         width=size.width,
         height=size.height,
-        frame_num=_frames(body.frame_num, spec.frames),
+        frame_num=_frame_num(body, spec.frames),
         fps=body.fps or spec.fps,
         sample_steps=body.sample_steps or spec.steps,
         sample_guide_scale=_guidance(body.sample_guide_scale, spec),
         sample_shift=body.sample_shift or spec.shift,
         boundary=spec.boundary,
         base_seed=seed() if body.base_seed in (None, RANDOM_SEED) else body.base_seed,
+        **_of_one_task(body),
     )
+
+
+def _check_kind(body: VideoBody, spec: ModelSpec) -> None:
+    if body.kind not in spec.accepts:
+        able = ", ".join(other.id for other in CATALOG.values() if body.kind in other.accepts)
+        wanted = "from text alone" if body.kind is Kind.TEXT_TO_VIDEO else f"by {body.kind}"
+        raise InvalidRequestError("task", f"{spec.id} does not make video {wanted}. Models that do: {able}.")
+    if isinstance(body, ImageToVideo) and body.last_image_path and spec.kind is not Kind.IMAGE_TO_VIDEO:
+        raise InvalidRequestError("last_image_path", f"{spec.id} takes a first frame only.")
+
+
+def _of_one_task(body: VideoBody) -> dict[str, Any]:
+    match body:
+        case SpeechToVideo():
+            return {
+                "tts_text": body.tts_text if body.enable_tts else None,
+                "tts_prompt_text": body.tts_prompt_text,
+                "infer_frames": body.infer_frames or _CLIP_FRAMES,
+                "start_from_ref": body.start_from_ref,
+            }
+        case Animation():
+            return {
+                "replace_flag": body.replace_flag,
+                "refert_num": 5 if body.refert_num == 5 else 1,  # noqa: PLR2004 - one of the two there are
+                "warnings": (_REFERT_WARNING,) if body.refert_num not in (1, 5) else (),
+            }
+    return {}
 
 
 def _size(text: str | None, accepted: tuple[Size, ...]) -> Size:
@@ -167,9 +149,18 @@ def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance:
     return guidance
 
 
-def _frames(frames: int | None, rule: FrameRule) -> int:
-    if frames is None:
+def _frame_num(body: VideoBody, rule: FrameRule) -> int:
+    if body.frame_num is not None:
+        return _check_frames(body.frame_num, rule)
+    if not isinstance(body, SpeechToVideo):
         return rule.default
+    if body.num_clip is None:
+        return rule.maximum  # as long as the speech
+    frames = body.num_clip * (body.infer_frames or _CLIP_FRAMES) - _DROPPED_FRAMES
+    return min(max(frames, rule.minimum), rule.maximum)
+
+
+def _check_frames(frames: int, rule: FrameRule) -> int:
     if not rule.allows(frames):
         nearest = " and ".join(map(str, rule.nearest(frames)))
         raise InvalidRequestError(

@@ -14,7 +14,7 @@ from api.parts import parts_of
 from api.prefer import wait_seconds
 from api.schemas import JobView
 from api.submission import submit
-from wan_models.request import TextToVideo
+from wan_models.bodies import TextToVideo
 
 router = APIRouter(prefix="/generate", tags=["generate"], responses=PROBLEMS)
 

@@ -18,10 +18,11 @@ from scripts.bench import sample
 from scripts.bench.report import Figure
 from scripts.bench.service import serving
 from scripts.bench.workspace import Workspace
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
 from wan_models.pipeline import Pipeline, Run
 from wan_models.registry import Registry
-from wan_models.request import TextToVideo, VideoRequest, resolve
+from wan_models.request import VideoRequest, resolve
 
 JOBS = 20
 ROUNDS = 3

@@ -7,8 +7,9 @@ from typing import Any
 from ulid import ULID
 
 from jobs.state import NewJob
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
-from wan_models.request import TextToVideo, resolve
+from wan_models.request import resolve
 
 TASK = "t2v-A14B"
 PROMPT = (

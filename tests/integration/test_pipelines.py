@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 import torch
 
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG, TINY_TASKS
 from wan_models.errors import GenerationError, GenerationStoppedError
+from wan_models.fields import MAX_PROMPT_CHARACTERS
 from wan_models.models_dir import model_path
 from wan_models.pipeline import Pipeline, Run
 from wan_models.pipelines.fake import FakePipeline
 from wan_models.pipelines.text_to_video import TextToVideoPipeline, _to_uint8
 from wan_models.pipelines.video import encode_mp4
 from wan_models.registry import Registry
-from wan_models.request import MAX_PROMPT_CHARACTERS, TextToVideo, VideoRequest, resolve
+from wan_models.request import VideoRequest, resolve
 
 
 def request_for(task: str = "t2v-A14B", **fields: Any) -> VideoRequest:

@@ -21,9 +21,10 @@ from jobs.embedded import EmbeddedRedis, broker_url
 from jobs.policy import Policy
 from jobs.state import Job, JobState, NewJob
 from jobs.store_redis import RedisJobStore, connect
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
 from wan_models.pipelines.video import VideoInfo, probe_mp4
-from wan_models.request import TextToVideo, resolve
+from wan_models.request import resolve
 
 pytestmark = pytest.mark.slow
 

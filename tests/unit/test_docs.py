@@ -11,7 +11,7 @@ from api.app import create_app, open_parts
 from api.schemas import JobView
 from api.settings import GatewaySettings
 from jobs.state import TRANSITIONS, JobState
-from wan_models.request import TextToVideo
+from wan_models.bodies import TextToVideo
 from workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,16 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG, TINY_SIZES, Guidance, accepted_sizes
 from wan_models.errors import InvalidRequestError
-from wan_models.request import (
-    MAX_PROMPT_CHARACTERS,
-    MAX_SEED,
-    TextToVideo,
-    VideoRequest,
-    random_seed,
-    resolve,
-)
+from wan_models.fields import MAX_PROMPT_CHARACTERS, MAX_SEED
+from wan_models.request import VideoRequest, random_seed, resolve
 
 GUIDE: dict[str, Any] = {
     "task": "t2v-A14B",

@@ -11,8 +11,9 @@ from jobs.errors import StoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, Json, Lease, NewJob, Progress
 from jobs.store_memory import MemoryJobStore
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
-from wan_models.request import TextToVideo, resolve
+from wan_models.request import resolve
 
 PATIENCE_SECONDS = 20.0
 QUEUE = "t2v-A14B"

@@ -38,7 +38,7 @@ def test_the_job_object_has_exactly_the_promised_fields(gateway):
     assert list(job) == [
         *("id", "task", "status", "progress", "step", "steps", "stage", "queue_position", "eta_seconds"),
         *("attempt", "created_at", "started_at", "finished_at", "expires_at", "video_path", "video_url"),
-        *("error", "metrics", "request"),
+        *("error", "warnings", "metrics", "request"),
     ]
     assert job["video_path"] == f"/videos/{job['id']}.mp4"
     assert job["request"]["base_seed"] == 42

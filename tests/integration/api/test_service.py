@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 import pytest
 
+from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
-from wan_models.request import TextToVideo
 
 
 def test_a_healthy_service_says_so_and_who_works(gateway):

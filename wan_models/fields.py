@@ -1,0 +1,58 @@
+"""The types of a request's fields: what each may hold, whatever the task. No torch here."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+MAX_PROMPT_CHARACTERS = 2000
+"""About what the text encoder reads: Wan cuts a prompt after 512 tokens."""
+
+MAX_SEED = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exactly."""
+
+RANDOM_SEED = -1
+"""What a client sends, as with Wan's own command line, to have a seed drawn."""
+
+MAX_SOURCE_CHARACTERS = 1024 * 1024
+"""An input may be written into the request itself as a ``data:`` URL; the body's own limit is as large."""
+
+
+def _clean_text(text: str) -> str:
+    text = text.strip()
+    if any(unicodedata.category(char) == "Cc" and char not in "\t\n\r" for char in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _require_visible(text: str) -> str:
+    if not any(char.isprintable() and not char.isspace() for char in text):
+        raise ValueError("must not be empty")
+    return text
+
+
+def _both(value: object) -> object:
+    return (value, value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, Field(strict=True, max_length=MAX_PROMPT_CHARACTERS), AfterValidator(_clean_text)]
+Prompt = Annotated[Text, AfterValidator(_require_visible)]
+Task = Annotated[str, Field(strict=True, max_length=64, description="Id of a model, see `/models`.")]
+Whole = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31)]  # held against the model's rule later
+Steps = Annotated[int, Field(strict=True, ge=1, le=100)]
+Shift = Annotated[float, Field(strict=True, ge=1, le=30, allow_inf_nan=False)]
+Fps = Annotated[int, Field(strict=True, ge=1, le=60)]
+Scale = Annotated[float, Field(strict=True, ge=1, le=20, allow_inf_nan=False)]  # 1 switches guidance off
+Scales = Annotated[
+    tuple[Scale, Scale], BeforeValidator(_both, json_schema_input_type=Scale | tuple[Scale, Scale])
+]
+Flag = Annotated[bool, Field(strict=True)]
+Source = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=MAX_SOURCE_CHARACTERS),
+    AfterValidator(_clean_text),
+    AfterValidator(_require_visible),
+]
+"""Where an input is: ``asset://`` of an upload, an https or a data URL, or a path below ``INPUTS_DIR``."""
