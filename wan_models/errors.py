@@ -45,5 +45,13 @@ class GenerationError(ModelsError):
     """The pipeline broke while it was making a video."""
 
 
+class UnusableInputError(GenerationError):
+    """A file that came with the request cannot be used for it. ``name`` is the input's, such as ``image``."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+
+
 class GenerationStoppedError(ModelsError):
     """Raised by an ``on_step`` callback to stop the run; the pipeline stays usable."""
