@@ -136,7 +136,7 @@ _SPEECH_NEGATIVE_PROMPT = (
 _HD = (Size(1280, 720), Size(720, 1280))
 _SD = (Size(832, 480), Size(480, 832))
 _HD_5B = (Size(1280, 704), Size(704, 1280))
-_TEXT_TO_VIDEO = "wan_models.pipelines.text_to_video:TextToVideoPipeline"
+_PIPELINES = "wan_models.pipelines"
 
 _SPECS = (
     ModelSpec(
@@ -158,7 +158,7 @@ _SPECS = (
         memory_gb=80,
         repository="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-T2V-A14B",
-        pipeline=_TEXT_TO_VIDEO,
+        pipeline=f"{_PIPELINES}.text_to_video:TextToVideoPipeline",
     ),
     ModelSpec(
         id="i2v-A14B",
@@ -179,6 +179,7 @@ _SPECS = (
         memory_gb=80,
         repository="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-I2V-A14B",
+        pipeline=f"{_PIPELINES}.image_to_video:ImageToVideoPipeline",
     ),
     ModelSpec(
         id="ti2v-5B",
@@ -199,7 +200,7 @@ _SPECS = (
         memory_gb=24,
         repository="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
         original_repository="Wan-AI/Wan2.2-TI2V-5B",
-        pipeline=_TEXT_TO_VIDEO,
+        pipeline=f"{_PIPELINES}.text_image_to_video:TextImageToVideoPipeline",
     ),
     ModelSpec(
         id="s2v-14B",
@@ -246,5 +247,5 @@ _SPECS = (
 CATALOG: Mapping[str, ModelSpec] = MappingProxyType({spec.id: spec for spec in _SPECS})
 """The tasks by id, in the order of the integration guide."""
 
-TINY_TASKS = ("t2v-A14B", "ti2v-5B")
+TINY_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
 """The tasks that a tiny model can be built for."""

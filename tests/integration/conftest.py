@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from wan_models.catalog import TINY_TASKS
+from wan_models.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,21 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in TINY_TASKS:
         build_tiny(task, directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def warm(models_dir: Path) -> dict[str, Pipeline]:
+    """Every tiny model, loaded once."""
+    from wan_models.registry import Registry  # noqa: PLC0415 - as above
+
+    return {task: Registry(models_dir).load(task) for task in TINY_TASKS}
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small files that requests for the pipelines come with."""
+    from tests.integration.ways import build_media  # noqa: PLC0415 - as above
+
+    folder = tmp_path_factory.mktemp("media")
+    build_media(folder)
+    return folder

@@ -7,7 +7,7 @@ import torch
 
 from wan_models.catalog import TINY_TASKS
 from wan_models.models_dir import installed_models, model_path
-from wan_models.pipelines import tiny
+from wan_models.pipelines import tiny, tiny_parts
 from wan_models.pipelines.tiny import build_tiny
 
 
@@ -65,7 +65,7 @@ def test_a_half_copied_model_is_not_overwritten(tmp_path):
 
 
 def test_a_build_that_breaks_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiny, "_text_encoder", lambda: 1 / 0)
+    monkeypatch.setattr(tiny_parts, "text_parts", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         build_tiny("ti2v-5B", tmp_path)
     assert list((tmp_path / "wan").iterdir()) == []

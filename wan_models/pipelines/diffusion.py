@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
 
 from wan_models.errors import GenerationError
 from wan_models.pipeline import GeneratedVideo, OnStep, Run
 from wan_models.request import VideoRequest
 
 
-def load_pipe(pipe_class: type[DiffusionPipeline], path: Path) -> Any:
-    """Load a diffusers folder onto the first visible GPU in bfloat16, or onto the CPU in float32."""
+def load_pipe(pipe_class: Any, path: Path) -> Any:
+    """Load a diffusers folder onto the first visible GPU in bfloat16, or onto the CPU in float32.
+
+    Args:
+        pipe_class: the class of diffusers' pipeline to make of it.
+        path: the folder.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     default = torch.bfloat16 if device.type == "cuda" else torch.float32
     # The VAE is unstable below float32, so it is never rounded.

@@ -1,4 +1,4 @@
-"""Image to video on diffusers' WanImageToVideoPipeline: two experts, from a first frame and perhaps a last."""
+"""Image to video on diffusers' WanImageToVideoPipeline: two experts, a first frame and perhaps a last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImageToVideoPipeline:
         self._pipe = load_pipe(WanImageToVideoPipeline, path)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
-        """Make one video from ``image``, ending in ``last_image`` if there is one; see the Pipeline protocol."""
+        """Make one video that begins with ``image``, and ends with ``last_image`` if there is one."""
         return generate_video(self._pipe, request, run, image_arguments(request, run))
 
 

@@ -39,7 +39,11 @@ def open_picture(inputs: Mapping[str, Path], name: str) -> Image.Image:
 
 
 def cover(picture: Image.Image, size: Size) -> Image.Image:
-    """Scale a picture until it covers a size, and cut off evenly what stands out (``wan/textimage2video.py``)."""
+    """Scale a picture until it covers a size, and cut off evenly what stands out.
+
+    Wan does so for the 5B model (``wan/textimage2video.py``); a video's size follows its picture's shape, so
+    that little is lost.
+    """
     scale = max(size.width / picture.width, size.height / picture.height)
     whole = (round(picture.width * scale), round(picture.height * scale))
     left, top = (whole[0] - size.width) // 2, (whole[1] - size.height) // 2

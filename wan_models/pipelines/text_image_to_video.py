@@ -1,8 +1,9 @@
-"""The 5B model: from text alone on WanPipeline, with an image on WanImageToVideoPipeline, on the same weights."""
+"""The 5B model: WanPipeline from text alone, WanImageToVideoPipeline with an image, on the same weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 from diffusers import WanImageToVideoPipeline, WanPipeline
 
@@ -18,7 +19,8 @@ class TextImageToVideoPipeline:
 
     def __init__(self, path: Path) -> None:
         self._from_text = load_pipe(WanPipeline, path)
-        self._from_image = WanImageToVideoPipeline(**self._from_text.components, expand_timesteps=True)
+        components = self._from_text.components
+        self._from_image = cast("Any", WanImageToVideoPipeline(**components, expand_timesteps=True))
         self._from_image.set_progress_bar_config(disable=True)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
