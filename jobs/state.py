@@ -37,6 +37,14 @@ class JobState(StrEnum):
         return self in FINAL_STATES
 
 
+class Priority(StrEnum):
+    """The class of a job within its queue: every high one goes before every normal one, and so on."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
 
 
@@ -112,7 +120,8 @@ class Progress:
 class NewJob:
     """What a client hands in.
 
-    ``spec`` is opaque here; ``expires_in`` is the longest wait in the queue, in seconds.
+    ``spec`` is opaque here; ``expires_in`` is the longest wait in the queue, in seconds. Within its queue
+    a job goes before those of a lower ``priority``, and before the later ones of its own.
     ``id``, ``queue`` and ``tenant`` become parts of keys: 1 to 64 letters, digits, ``_``, ``.`` or ``-``.
     Ids sort in the order of creation. ``request_id`` and ``traceparent`` (of W3C Trace Context) tell what
     the job came from, in at most 64 characters each.
@@ -126,6 +135,7 @@ class NewJob:
     spec: Json
     tenant: str = "default"
     steps: int = 0
+    priority: Priority = Priority.NORMAL
     expires_in: float | None = None
     request_id: str = ""
     traceparent: str = ""
@@ -147,6 +157,7 @@ class Job:
     tenant: str
     spec: Json
     state: JobState
+    priority: Priority = Priority.NORMAL
     created_at: float
     started_at: float | None = None  # the claim of the running or the last attempt
     finished_at: float | None = None  # set if and only if the state is final
@@ -157,7 +168,7 @@ class Job:
     failures: int = 0  # attempts that died or asked for a retry; a release is none
     worker: str | None = None  # holder of the lease while in progress
     lease_expires_at: float | None = None
-    ahead: int | None = None  # jobs of its queue in front of it, while queued
+    ahead: int | None = None  # jobs that its queue takes before it, while queued
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed
     error: JobError | None = None  # the job's, or the latest failed attempt's

@@ -40,8 +40,12 @@ class JobStore(Protocol):
 
     # The worker's verbs
 
-    def claim(self, job_id: str, worker: str) -> Job | None:
-        """Take a queued job under a new lease, or None when it is not there to be taken."""
+    def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
+        """Take the next job of a queue under a new lease, or None when there is none to be taken.
+
+        The order is that of ``NewJob``. A worker that repeats its latest claim, because the answer got lost,
+        says so with the same ``nonce`` (any word without spaces), and is given the same job.
+        """
         ...
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
@@ -82,12 +86,8 @@ class JobStore(Protocol):
         """End queued jobs that waited longer than they were willing to."""
         ...
 
-    def nudged_at(self, job_id: str, queue: str) -> float | None:
-        """When the message of a queued job was last sent, or None when it is not queued."""
-        ...
-
-    def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
-        """Ids of queued jobs last nudged before this time, oldest first, marked as nudged now."""
+    def claimable(self, queue: str) -> int:
+        """How many jobs of a queue wait for a worker to claim them."""
         ...
 
     def outdated(self, limit: int = 100) -> list[str]:

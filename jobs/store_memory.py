@@ -22,11 +22,13 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
+    Priority,
     Progress,
     Transition,
     Worker,
 )
 
+_CLASSES = list(Priority)  # those that are taken first, first
 _PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
 
 
@@ -39,7 +41,7 @@ class MemoryJobStore:
         self._lock = RLock()
         self._jobs: dict[str, Job] = {}
         self._logs: dict[str, list[Event]] = {}
-        self._nudged: dict[str, float] = {}
+        self._claims: dict[str, tuple[str | None, Lease]] = {}
         self._ended_by: dict[str, tuple[str, Lease]] = {}
         self._pace: dict[str, float] = {}
         self._workers: dict[str, Worker] = {}
@@ -56,6 +58,7 @@ class MemoryJobStore:
                     traceparent=new.traceparent,
                     spec=json.loads(json.dumps(new.spec)),
                     state=JobState.QUEUED,
+                    priority=new.priority,
                     created_at=now,
                     queue_deadline=None if new.expires_in is None else now + new.expires_in,
                     progress=Progress(steps=new.steps),
@@ -84,20 +87,15 @@ class MemoryJobStore:
                 raise InvalidTransitionError(job_id, "remove", job.state)
             del self._jobs[job_id], self._logs[job_id]
 
-    def claim(self, job_id: str, worker: str) -> Job | None:
+    def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
         with self._lock:
-            job = self._jobs.get(job_id)
-            if job is None or job.state is not JobState.QUEUED or self._is_overdue(job):
-                return None
-            claimed = replace(
-                job,
-                state=JobState.IN_PROGRESS,
-                worker=worker,
-                attempt=job.attempt + 1,
-                started_at=self.now(),
-                lease_expires_at=self._lease_end(),
-            )
-            return self._write("claim", job, claimed, by="claim", attempt=claimed.attempt, worker=worker)
+            if nonce and (again := self._claimed(worker, nonce)):
+                return again
+            for job in self._waiting(queue):
+                if not self._is_overdue(job):
+                    return self._grant(job, worker, nonce)
+                self._expire(job)
+            return None
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
         with self._lock:
@@ -163,32 +161,12 @@ class MemoryJobStore:
             ]
 
     def expire(self, limit: int = 100) -> list[Job]:
-        error = JobError("expired", "No worker took the job before its deadline.")
         with self._lock:
-            return [
-                self._write(
-                    "expire",
-                    job,
-                    replace(job, state=JobState.EXPIRED, error=error),
-                    by="expire",
-                    error=_told(error),
-                )
-                for job in self._due(_unclaimed_deadline, JobState.QUEUED)[:limit]
-            ]
+            return [self._expire(job) for job in self._due(_unclaimed_deadline, JobState.QUEUED)[:limit]]
 
-    def nudged_at(self, job_id: str, queue: str) -> float | None:
+    def claimable(self, queue: str) -> int:
         with self._lock:
-            return self._nudged[job_id] if self._is_queued(job_id, queue) else None
-
-    def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
-        with self._lock:
-            late = sorted(
-                (nudged, job_id)
-                for job_id, nudged in self._nudged.items()
-                if nudged < nudged_before and self._is_queued(job_id, queue)
-            )[:limit]
-            self._nudged.update((job_id, self.now()) for _, job_id in late)
-            return [job_id for _, job_id in late]
+            return len(self._waiting(queue))
 
     def outdated(self, limit: int = 100) -> list[str]:
         with self._lock:
@@ -236,8 +214,6 @@ class MemoryJobStore:
         if Transition(verb, source, new.state) not in TRANSITIONS:
             raise AssertionError(f"{verb}: no way from {source} to {new.state}")
         now = self.now()
-        if new.state is JobState.QUEUED:
-            self._nudged[new.id] = now
         if new.state.is_final:
             new = replace(
                 new,
@@ -251,6 +227,29 @@ class MemoryJobStore:
         if new.state.is_final:  # progress has served its purpose; the transitions stay
             self._logs[new.id] = [event for event in self._logs[new.id] if event.type != "progress"]
         return self._with_place(new)
+
+    def _grant(self, job: Job, worker: str, nonce: str | None) -> Job:
+        claimed = replace(
+            job,
+            state=JobState.IN_PROGRESS,
+            worker=worker,
+            attempt=job.attempt + 1,
+            started_at=self.now(),
+            lease_expires_at=self._lease_end(),
+        )
+        self._claims[worker] = (nonce, claimed.lease)
+        return self._write("claim", job, claimed, by="claim", attempt=claimed.attempt, worker=worker)
+
+    def _claimed(self, worker: str, nonce: str) -> Job | None:
+        """What the worker claimed last, if this is the same claim again because its answer got lost."""
+        known, lease = self._claims.get(worker, (None, None))
+        job = self._jobs.get(lease.job_id) if lease and known == nonce else None
+        return job if job and job.state is JobState.IN_PROGRESS and job.lease == lease else None
+
+    def _expire(self, job: Job) -> Job:
+        error = JobError("expired", "No worker took the job before its deadline.")
+        expired = replace(job, state=JobState.EXPIRED, error=error)
+        return self._write("expire", job, expired, by="expire", error=_told(error))
 
     def _end_attempt(self, verb: str, job: Job, target: JobState, **data: Any) -> Job:
         """How an attempt ends, whoever ends it. A cancel that was acknowledged wins over every outcome."""
@@ -292,8 +291,12 @@ class MemoryJobStore:
     def _with_place(self, job: Job) -> Job:
         if job.state is not JobState.QUEUED:
             return replace(job, ahead=None)
-        queue = JobFilter(queue=job.queue, state=JobState.QUEUED)
-        return replace(job, ahead=sum(1 for other in self._matching(queue) if other.id < job.id))
+        return replace(job, ahead=[other.id for other in self._waiting(job.queue)].index(job.id))
+
+    def _waiting(self, queue: str) -> list[Job]:
+        """The queued jobs in the order they are taken."""
+        queued = self._matching(JobFilter(queue=queue, state=JobState.QUEUED))
+        return sorted(queued, key=lambda job: (_CLASSES.index(job.priority), job.created_at, job.id))
 
     def _matching(self, which: JobFilter) -> Iterator[Job]:
         for job in self._jobs.values():
@@ -312,10 +315,6 @@ class MemoryJobStore:
             if (at := when(job)) is not None and at <= now and state in (None, job.state)
         ]
         return [self._jobs[job_id] for _, job_id in sorted(due)]
-
-    def _is_queued(self, job_id: str, queue: str) -> bool:
-        job = self._jobs.get(job_id)
-        return job is not None and job.queue == queue and job.state is JobState.QUEUED
 
     def _is_overdue(self, job: Job) -> bool:
         deadline = _unclaimed_deadline(job)

@@ -8,6 +8,7 @@ from heapq import merge
 from importlib.resources import files
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -26,6 +27,7 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
+    Priority,
     Progress,
     Worker,
 )
@@ -34,8 +36,7 @@ from jobs.state import (
 def connect(url: str) -> Redis:
     """A client for the job store that answers or gives up within seconds.
 
-    Repeating a command after a lost connection is safe. A claim whose answer got lost leaves the job to
-    nobody until its lease ends; every other verb is answered as the first time.
+    Repeating a command after a lost connection is safe: every verb is answered as the first time.
     """
     return Redis.from_url(
         url,
@@ -75,6 +76,7 @@ class RedisJobStore:
                 new.tenant,
                 json.dumps(new.spec, ensure_ascii=False, separators=(",", ":")),
                 new.steps,
+                new.priority,
                 "" if new.expires_in is None else _ms(new.expires_in),
                 self._policy.max_attempts,
                 _ms(self._policy.retention_seconds),
@@ -89,8 +91,9 @@ class RedisJobStore:
     def remove(self, job_id: str) -> None:
         self._call("remove", job_id)
 
-    def claim(self, job_id: str, worker: str) -> Job | None:
-        answer = self._run("claim", job_id, worker, _ms(self._policy.lease_seconds))
+    def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
+        lease = _ms(self._policy.lease_seconds)
+        answer = self._run("claim", queue, worker, lease, nonce or uuid4().hex)
         return None if answer[0] == b"refused" else _job(answer)
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
@@ -123,13 +126,8 @@ class RedisJobStore:
     def expire(self, limit: int = 100) -> list[Job]:
         return [_job(answer) for answer in self._call("expire", limit)[1:]]
 
-    def nudged_at(self, job_id: str, queue: str) -> float | None:
-        with unavailable():
-            score = self._redis.zscore(self._key("nudged", queue), job_id)
-        return None if score is None else float(score) / 1000
-
-    def unclaimed(self, queue: str, nudged_before: float, limit: int = 100) -> list[str]:
-        return _texts(self._call("unclaimed", queue, _ms(nudged_before), limit)[1])
+    def claimable(self, queue: str) -> int:
+        return int(self._call("claimable", queue)[1])
 
     def outdated(self, limit: int = 100) -> list[str]:
         return _texts(self._call("outdated", limit)[1])
@@ -262,6 +260,7 @@ def _job(answer: list[Any]) -> Job:
         tenant=fields["tenant"],
         spec=json.loads(spec),
         state=JobState(fields["state"]),
+        priority=Priority(fields["priority"]),
         created_at=int(fields["created"]) / 1000,
         started_at=_time(fields, "started"),
         finished_at=_time(fields, "finished"),

@@ -10,13 +10,16 @@
 -- P events:{id}     LIST    the log, oldest first, JSON; progress entries go when the job is final
 -- P index:{tenant}:{queue}:{state}  ZSET  ids, all scored 0 and so in the order of their creation;
 --                           tenant `*` holds every tenant's
--- P nudged:{queue}  ZSET    queued ids by the time their message was last sent
+-- P ready:{queue}            ZSET  queued ids in the order they are taken: by class, then by creation
+-- P ready:{queue}:{tenant}   ZSET  the same of one tenant
+-- P heads:{queue}            ZSET  "{id} {tenant}" of every tenant's first, in the same order
 -- P leases          ZSET    running ids by the time their lease ends
 -- P deadlines       ZSET    queued ids by the time they give up waiting
 -- P retention       ZSET    final ids by the time their record is removed
 -- P queues          SET     names of the queues ever submitted to
 -- P pace            HASH    queue -> running average of milliseconds from claim to success
 -- P workers         HASH    worker -> {"seen": ms, "queues": […]}, JSON
+-- P claims          HASH    worker -> "{nonce} {id} {attempt}" of its latest claim
 -- P feed            CHANNEL one message an event: "{id} {type}"
 --
 -- ALLOWED["verb source target"] is the transition table of state.py, put in front when the script is loaded.
@@ -30,6 +33,9 @@ end
 
 -- Weight of the newest job in the running average of a queue's pace.
 local PACE_WEIGHT = 0.2
+
+-- What the classes of a queue add to the time of creation, in milliseconds: more than any such time.
+local CLASS = { high = 0, normal = 1e13, low = 2e13 }
 
 local function int(n) return string.format('%d', n) end
 local function key(kind, name) return P .. kind .. ':' .. name end
@@ -61,7 +67,7 @@ end
 local function view(job)
   local flat, ahead = {}, false
   for name, value in pairs(job) do flat[#flat + 1], flat[#flat + 2] = name, value end
-  if job.state == 'queued' then ahead = redis.call('ZRANK', index('*', job, 'queued'), job.id) end
+  if job.state == 'queued' then ahead = redis.call('ZRANK', key('ready', job.queue), job.id) end
   return { 'ok', flat, redis.call('GET', key('spec', job.id)), redis.call('GET', key('outcome', job.id)), ahead }
 end
 
@@ -82,9 +88,32 @@ local function compact_log(job)
   end
 end
 
+-- Change a tenant's part of a queue, and keep its first job among the heads.
+local function reorder(queue, tenant, change)
+  local heads, own = key('heads', queue), key('ready', queue .. ':' .. tenant)
+  local before = redis.call('ZRANGE', own, 0, 0)[1]
+  change(own)
+  local after = redis.call('ZRANGE', own, 0, 0, 'WITHSCORES')
+  if before == after[1] then return end
+  if before then redis.call('ZREM', heads, before .. ' ' .. tenant) end
+  if after[1] then redis.call('ZADD', heads, after[2], after[1] .. ' ' .. tenant) end
+end
+
+-- A job that comes back takes its old place.
+local function enqueue(job)
+  local place = int(CLASS[job.priority] + tonumber(job.created))
+  redis.call('ZADD', key('ready', job.queue), place, job.id)
+  reorder(job.queue, job.tenant, function(own) redis.call('ZADD', own, place, job.id) end)
+end
+
+local function dequeue(queue, tenant, id)
+  redis.call('ZREM', key('ready', queue), id)
+  reorder(queue, tenant, function(own) redis.call('ZREM', own, id) end)
+end
+
 local function leave(job)
   if job.state == 'queued' then
-    redis.call('ZREM', key('nudged', job.queue), job.id)
+    dequeue(job.queue, job.tenant, job.id)
     redis.call('ZREM', P .. 'deadlines', job.id)
   else
     redis.call('ZREM', P .. 'leases', job.id)
@@ -93,7 +122,7 @@ end
 
 local function enter(job, state)
   if state == 'queued' then
-    redis.call('ZADD', key('nudged', job.queue), now, job.id)
+    enqueue(job)
   elseif state ~= 'in_progress' then
     local expires = now + tonumber(job.retention)
     store(job, { finished = int(now), expires = int(expires) })
@@ -126,14 +155,14 @@ local function held(id, worker, attempt)
   if not job then return nil, refuse_missing() end
   if job.attempt ~= attempt then return nil, { 'refused', 'lease', job.state } end
   if job.state == 'in_progress' and job.worker == worker then return job end
-  if job.ended_by == VERB .. ' ' .. worker then return nil, view(job) end
+  if job.ended_by == VERB .. ' ' .. worker .. ' ' .. attempt then return nil, view(job) end
   return nil, { 'refused', 'lease', job.state }
 end
 
 -- How an attempt ends, whoever ends it. A cancel that was acknowledged wins over every outcome.
 local function end_attempt(job, verb, target, data)
   data.attempt, data.worker = tonumber(job.attempt), job.worker
-  store(job, { ended_by = verb .. ' ' .. job.worker })
+  store(job, { ended_by = verb .. ' ' .. job.worker .. ' ' .. job.attempt })
   if job.cancel then target = 'cancelled' end
   if target == 'queued' then erase(job, 'worker', 'lease', 'started', 'stage', 'step') end
   move(job, verb, target, data)
@@ -165,12 +194,12 @@ end
 
 local verbs = {}
 
-function verbs.submit(id, queue, tenant, spec, steps, expires_in, max_attempts, retention, request, trace)
+function verbs.submit(id, queue, tenant, spec, steps, priority, expires_in, max_attempts, retention, request, trace)
   local known = fetch(id)
   if known then return view(known) end
   local job = { id = id, queue = queue, tenant = tenant }
   store(job, {
-    queue = queue, tenant = tenant, created = int(now), attempt = '0', failures = '0',
+    queue = queue, tenant = tenant, priority = priority, created = int(now), attempt = '0', failures = '0',
     steps = steps, max = max_attempts, retention = retention, request = request, trace = trace,
   })
   if expires_in ~= '' then
@@ -183,18 +212,47 @@ function verbs.submit(id, queue, tenant, spec, steps, expires_in, max_attempts, 
   return view(job)
 end
 
-function verbs.claim(id, worker, lease)
+-- What the worker claimed last, if this is the same claim again because its answer got lost.
+local function claimed(worker, nonce)
+  local last = redis.call('HGET', P .. 'claims', worker) or ''
+  local known, id, attempt = last:match('^(%S+) (%S+) (%S+)$')
+  if known ~= nonce then return nil end
   local job = fetch(id)
-  if not job or job.state ~= 'queued' then return { 'refused', 'claim', job and job.state or '' } end
-  -- The wait ended unheard: the sweep will say so. A job that ran before has no deadline left to miss.
-  if job.deadline and job.attempt == '0' and tonumber(job.deadline) <= now then
-    return { 'refused', 'claim', job.state }
-  end
+  return job and job.state == 'in_progress' and job.attempt == attempt and job or nil
+end
+
+local function grant(job, worker, lease, nonce)
   local attempt = tonumber(job.attempt) + 1
   store(job, { worker = worker, attempt = int(attempt), started = int(now), lease = int(now + lease), step = '0' })
-  redis.call('ZADD', P .. 'leases', job.lease, id)
+  redis.call('ZADD', P .. 'leases', job.lease, job.id)
+  redis.call('HSET', P .. 'claims', worker, nonce .. ' ' .. job.id .. ' ' .. job.attempt)
   move(job, 'claim', 'in_progress', { by = 'claim', attempt = attempt, worker = worker })
   return view(job)
+end
+
+local function expire(job)
+  local error = { code = 'expired', message = 'No worker took the job before its deadline.' }
+  redis.call('SET', key('outcome', job.id), cjson.encode({ error = error }))
+  move(job, 'expire', 'expired', { by = 'expire', error = error })
+  return view(job)
+end
+
+function verbs.claim(queue, worker, lease, nonce)
+  local again = claimed(worker, nonce)
+  if again then return view(again) end
+  while true do
+    local head = redis.call('ZRANGE', key('heads', queue), 0, 0)[1]
+    if not head then return { 'refused', 'claim', '' } end
+    local id, tenant = head:match('^(%S+) (%S+)$')
+    local job = fetch(id)
+    if not job then
+      dequeue(queue, tenant, id) -- its record was deleted by hand
+    elseif job.deadline and job.attempt == '0' and tonumber(job.deadline) <= now then
+      expire(job) -- a job that ran before has no deadline left to miss
+    else
+      return grant(job, worker, lease, nonce)
+    end
+  end
 end
 
 function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps)
@@ -271,20 +329,11 @@ end
 
 function verbs.expire(limit)
   local answers = { 'ok' }
-  for _, job in ipairs(due_jobs('deadlines', limit)) do
-    local error = { code = 'expired', message = 'No worker took the job before its deadline.' }
-    redis.call('SET', key('outcome', job.id), cjson.encode({ error = error }))
-    move(job, 'expire', 'expired', { by = 'expire', error = error })
-    answers[#answers + 1] = view(job)
-  end
+  for _, job in ipairs(due_jobs('deadlines', limit)) do answers[#answers + 1] = expire(job) end
   return answers
 end
 
-function verbs.unclaimed(queue, before, limit)
-  local ids = redis.call('ZRANGE', key('nudged', queue), '-inf', '(' .. before, 'BYSCORE', 'LIMIT', 0, limit)
-  for _, id in ipairs(ids) do redis.call('ZADD', key('nudged', queue), now, id) end
-  return { 'ok', ids }
-end
+function verbs.claimable(queue) return { 'ok', redis.call('ZCARD', key('ready', queue)) } end
 
 function verbs.outdated(limit) return { 'ok', due('retention', limit) } end
 

@@ -14,7 +14,7 @@ _VISIBILITY_TIMEOUT_SECONDS = 7 * 24 * 3600
 
 
 def create_celery(broker_url: str, queues: Sequence[str], run: Callable[[str], None]) -> Celery:
-    """An application whose single task calls ``run`` with the job id that a message carries.
+    """An application whose single task calls ``run`` with the name of the queue whose next job is to be run.
 
     One retry authority: the job store. So Celery gets no retries, no result backend and no delayed
     messages, which on Redis would break both prefetch and the visibility timeout.

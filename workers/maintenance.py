@@ -8,12 +8,12 @@ from threading import Event
 
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
-from jobs.errors import JobNotFoundError, JobsError
+from jobs.errors import JobsError
 from jobs.state import JobState
 from jobs.store import JobStore
 
-# A message sent more recently may still be on its way, or between a worker's receiving and claiming.
-_GRACE_SECONDS = 5.0
+# What one sweep sends for a queue, at most: enough for any fleet, and no flood for one that is away.
+_MOST_MESSAGES = 100
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Maintenance:
         self._artifacts = artifacts
         self._dispatcher = dispatcher
         self._queues = queues
+        self._missing = dict.fromkeys(queues, 0)  # messages, at the last sweep
 
     def run(self, stopped: Event, every_seconds: float) -> None:
         """Sweep until stopped. A store that is away is waited for."""
@@ -57,13 +58,17 @@ class Maintenance:
             _log.info("Job %s expired in the queue", job.id)
 
     def relay(self) -> None:
-        """Send the message again for each queued job whose message is lost."""
+        """Send messages where fewer wait than there are jobs to claim.
+
+        Only what was missing at the last sweep too: a message may be on its way, or between a worker's
+        receiving and claiming.
+        """
         for queue in self._queues:
-            for job_id in self._store.unclaimed(queue, self._lost_before(queue)):
-                try:
-                    self._dispatcher.nudge(self._store.get(job_id))
-                except JobNotFoundError:
-                    continue
+            missing = max(0, self._store.claimable(queue) - self._dispatcher.waiting(queue))
+            lost = min(missing, self._missing[queue], _MOST_MESSAGES)
+            self._missing[queue] = missing - lost
+            for _ in range(lost):
+                self._dispatcher.wake(queue)
 
     def prune(self) -> None:
         """Forget jobs whose retention ran out: the artifacts first, so that none is left without a job."""
@@ -74,11 +79,3 @@ class Maintenance:
                 self._store.remove(job_id)
             except JobsError as error:  # one that cannot be removed must not keep the others
                 _log.warning("Job %s cannot be pruned: %s", job_id, error)
-
-    def _lost_before(self, queue: str) -> float:
-        """Queues are first in, first out: a job nudged before the oldest waiting message has none waiting."""
-        oldest = self._dispatcher.oldest(queue)
-        sent_at = self._store.nudged_at(oldest, queue) if oldest else self._store.now()
-        if sent_at is None:
-            return 0.0  # a stale message is in front; a worker will throw it away
-        return sent_at - _GRACE_SECONDS

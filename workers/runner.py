@@ -1,4 +1,4 @@
-"""One job, from claim to the end of its GPU stage. Plain Python: Celery only says which job."""
+"""One job, from claim to the end of its GPU stage. Plain Python: Celery only says which queue."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class Runner:
         self._finisher = finisher
         self._drain = drain
 
-    def run(self, job_id: str) -> None:
-        """Run a job if it can be claimed; a message that comes late or twice changes nothing.
+    def run(self, queue: str) -> None:
+        """Run the next job of a queue if there is one; a message that comes late or twice changes nothing.
 
         Raises:
-            StoreUnavailableError: the claim could not be made; the relay will send the job again.
+            StoreUnavailableError: the claim could not be made; the relay will send another message.
         """
-        job = self._store.claim(job_id, self._worker)
+        job = self._store.claim(queue, self._worker)
         if job is None:
-            _log.info("Job %s is not there to be claimed", job_id)
+            _log.debug("No job of %s is there to be claimed", queue)
             return
         held = self._keeper.hold(job.lease)
         with self._outcome.of(held):

@@ -80,10 +80,10 @@ class Worker:
         app = create_celery(broker_url(self._settings.redis_address), self._queues, self._run_job)
         app.worker_main(["worker", "--hostname", self._name, "--without-mingle", "--without-gossip"])
 
-    def _run_job(self, job_id: str) -> None:
+    def _run_job(self, queue: str) -> None:
         if self._child is None:
             raise RuntimeError("A job reached a process that was not set up to run it.")
-        self._child.runner.run(job_id)
+        self._child.runner.run(queue)
 
     def _start_child(self, **_: object) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from statistics import median
@@ -31,7 +30,6 @@ class Line:
         self.submit_seconds: list[float] = []
         self.claim_seconds: list[float] = []
         self._store = RedisJobStore(redis, Policy(), prefix=f"wan{depth}:")
-        self._waiting: deque[str] = deque()
         for _ in range(depth):
             self._submit(sample.new_job())
 
@@ -42,10 +40,10 @@ class Line:
         self.claim_seconds.append(_seconds(self._claim))
 
     def _submit(self, new: NewJob) -> None:
-        self._waiting.append(self._store.submit(new).id)
+        self._store.submit(new)
 
     def _claim(self) -> None:
-        self._store.claim(self._waiting.popleft(), "gpu0@bench")
+        self._store.claim(sample.TASK, "gpu0@bench")
 
 
 def measure(workspace: Workspace) -> Iterator[Figure]:

@@ -43,7 +43,7 @@ def measure(workspace: Workspace) -> Iterator[Figure]:
 def _live(store: RedisJobStore) -> None:
     new = sample.new_job()
     store.submit(new)
-    job = store.claim(new.id, "gpu0@bench")
+    job = store.claim(new.queue, "gpu0@bench")
     if job is None:
         raise RuntimeError(f"Job {new.id} could not be claimed.")
     for step in range(1, HEARTBEATS + 1):

@@ -6,12 +6,13 @@ import pytest
 
 from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
 from jobs.policy import Policy
-from jobs.state import FINAL_STATES, Job, JobError, JobFilter, JobState, Lease, NewJob, Progress
+from jobs.state import FINAL_STATES, Job, JobError, JobFilter, JobState, Lease, NewJob, Priority, Progress
 from jobs.store import JobStore
 from jobs.store_memory import MemoryJobStore
 from jobs.store_redis import RedisJobStore, connect
 
 POLICY = Policy(lease_seconds=30, max_attempts=3, retention_seconds=1000, worker_silence_seconds=60)
+QUEUE = "t2v-A14B"
 OOM = JobError("out_of_memory", "The GPU ran out of memory.")
 
 
@@ -41,7 +42,7 @@ def store(request, clock) -> JobStore:
 
 
 def new_job(number: int = 1, **changes) -> NewJob:
-    named: dict[str, Any] = {"id": f"job_{number:04}", "queue": "t2v-A14B", "steps": 20}
+    named: dict[str, Any] = {"id": f"job_{number:04}", "queue": QUEUE, "steps": 20}
     return NewJob(**({"spec": {"prompt": "a cat 🐈"}} | named | changes))
 
 
@@ -50,8 +51,10 @@ def submitted(store: JobStore, number: int = 1, **changes) -> Job:
 
 
 def claimed(store: JobStore, number: int = 1, worker: str = "w1", **changes) -> Job:
-    job = store.claim(submitted(store, number, **changes).id, worker)
+    new = submitted(store, number, **changes)
+    job = store.claim(new.queue, worker)
     assert job is not None
+    assert job.id == new.id
     return job
 
 
@@ -117,37 +120,104 @@ class TestClaim:
     def test_grants_a_lease_and_counts_the_attempt(self, store, clock):
         submitted(store)
         clock.pass_seconds(5)
-        job = store.claim("job_0001", "w1")
+        job = store.claim(QUEUE, "w1")
         assert job == store.get("job_0001")
         assert (job.state, job.worker, job.attempt) == ("in_progress", "w1", 1)
         assert (job.started_at, job.lease_expires_at) == (clock.time, clock.time + 30)
 
-    def test_of_a_job_that_is_not_there_gives_nothing(self, store):
-        assert store.claim("job_9999", "w1") is None
+    def test_of_an_empty_queue_gives_nothing(self, store):
+        submitted(store, queue="ti2v-5B")
+        assert store.claim(QUEUE, "w1") is None
+        assert (store.claimable(QUEUE), store.claimable("ti2v-5B")) == (0, 1)
 
     def test_is_refused_while_somebody_holds_the_job(self, store):
         held = claimed(store)
-        assert store.claim(held.id, "w1") is None
-        assert store.claim(held.id, "w2") is None
+        assert store.claim(QUEUE, "w1") is None
+        assert store.claim(QUEUE, "w2") is None
         assert store.get(held.id) == held
 
     @pytest.mark.parametrize("state", sorted(FINAL_STATES))
     def test_is_refused_once_the_job_is_final(self, store, state):
         job = ended(store, state, 1)
-        assert store.claim(job.id, "w2") is None
+        assert store.claim(QUEUE, "w2") is None
         assert store.get(job.id) == job
 
-    def test_is_refused_past_the_deadline_even_before_the_sweep(self, store, clock):
-        job = submitted(store, expires_in=60)
+    def test_expires_what_waited_too_long_and_takes_the_next(self, store, clock):
+        for number, expires_in in ((1, 60), (2, 60), (3, None)):
+            submitted(store, number, expires_in=expires_in, tenant=f"t{number % 2}")
         clock.pass_seconds(60)
-        assert store.claim(job.id, "w1") is None
+        assert store.claim(QUEUE, "w1").id == "job_0003"
+        assert [store.get(f"job_000{number}").state for number in (1, 2)] == ["expired", "expired"]
 
     def test_ignores_the_deadline_of_a_job_that_already_ran(self, store, clock):
         job = claimed(store, expires_in=60)
         store.release(job.lease)
         clock.pass_seconds(61)
         assert store.expire() == []
-        assert store.claim(job.id, "w2") is not None
+        assert store.claim(QUEUE, "w2") is not None
+
+    def test_that_is_repeated_by_its_nonce_gives_the_same_job(self, store):
+        for number in (1, 2, 3):
+            submitted(store, number)
+        first = store.claim(QUEUE, "w1", "once")
+        assert store.claim(QUEUE, "w1", "once") == first
+        assert store.claim(QUEUE, "w2", "once").id == "job_0002"
+        assert store.claim(QUEUE, "w1", "twice").id == "job_0003"
+        assert log(store, first.id) == ["queued", "in_progress"]
+
+    def test_that_is_repeated_after_the_lease_was_lost_takes_the_next_job(self, store, clock):
+        submitted(store)
+        store.claim(QUEUE, "w1", "once")
+        clock.pass_seconds(31)
+        store.rescue()
+        assert store.claim(QUEUE, "w1", "once").attempt == 2
+
+
+def taken(store: JobStore) -> list[int]:
+    """The numbers of the jobs in the order that workers take them."""
+    order: list[int] = []
+    while job := store.claim(QUEUE, "w1"):
+        order.append(int(job.id[-4:]))
+    return order
+
+
+class TestOrder:
+    def test_is_by_class_and_within_a_class_by_age(self, store, clock):
+        for number, priority in enumerate(("low", "normal", "high", "low", "normal", "high")):
+            submitted(store, number, priority=Priority(priority), tenant=f"t{number % 2}")
+            clock.pass_seconds(1)
+        places = [store.get(f"job_{number:04}").ahead for number in range(6)]
+        assert places == [4, 2, 0, 5, 3, 1]
+        assert taken(store) == [2, 5, 1, 4, 0, 3]
+
+    def test_within_one_millisecond_is_that_of_the_ids(self, store):
+        for number in (3, 1, 2):
+            submitted(store, number, tenant=f"t{number}")
+        assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 3)] == [0, 1, 2]
+        assert taken(store) == [1, 2, 3]
+
+    @pytest.mark.parametrize("how", ["release", "retry", "rescue"])
+    def test_gives_a_job_that_comes_back_its_old_place(self, store, clock, how):
+        for number in (1, 2, 3):
+            submitted(store, number)
+            clock.pass_seconds(1)
+        first = store.claim(QUEUE, "w1")
+        if how == "rescue":
+            clock.pass_seconds(31)
+            store.rescue()
+        else:
+            LEASE_VERBS[how](store, first.lease)
+        assert store.get(first.id).ahead == 0
+        assert taken(store) == [1, 2, 3]
+
+    def test_closes_the_gap_of_a_job_that_is_cancelled(self, store):
+        for number in range(5):
+            submitted(store, number, tenant=f"t{number % 2}")
+        for number in (0, 3):
+            store.cancel(f"job_{number:04}")
+        assert store.claimable(QUEUE) == 3
+        assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 4)] == [0, 1, 2]
+        assert taken(store) == [1, 2, 4]
 
 
 class TestHeartbeat:
@@ -189,7 +259,7 @@ class TestFence:
         old = claimed(store).lease
         clock.pass_seconds(31)
         store.rescue()
-        new = store.claim(old.job_id, "w2")
+        new = store.claim(QUEUE, "w2")
         with pytest.raises(LeaseLostError):
             LEASE_VERBS[verb](store, old)
         assert store.get(old.job_id) == new
@@ -198,7 +268,7 @@ class TestFence:
     def test_the_same_worker_on_an_older_attempt_changes_nothing(self, store, verb):
         old = claimed(store).lease
         store.release(old)
-        new = store.claim(old.job_id, "w1")
+        new = store.claim(QUEUE, "w1")
         with pytest.raises(LeaseLostError):
             LEASE_VERBS[verb](store, old)
         assert store.get(old.job_id) == new
@@ -245,7 +315,7 @@ class TestEnd:
     def test_succeed_after_a_failed_attempt_forgets_its_error(self, store):
         job = claimed(store)
         assert store.retry(job.lease, OOM).error == OOM
-        job = store.claim(job.id, "w2")
+        job = store.claim(QUEUE, "w2")
         assert store.succeed(job.lease, {}).error is None
 
     def test_fail_keeps_the_error_and_is_final_at_once(self, store):
@@ -255,22 +325,22 @@ class TestEnd:
     def test_retry_queues_the_job_until_its_attempts_are_used_up(self, store):
         submitted(store)
         for attempt in (1, 2):
-            job = store.retry(store.claim("job_0001", "w1").lease, OOM)
+            job = store.retry(store.claim(QUEUE, "w1").lease, OOM)
             assert (job.state, job.failures, job.worker, job.started_at) == ("queued", attempt, None, None)
-        job = store.retry(store.claim("job_0001", "w1").lease, OOM)
+        job = store.retry(store.claim(QUEUE, "w1").lease, OOM)
         assert (job.state, job.failures, job.attempt, job.error) == ("failed", 3, 3, OOM)
 
     def test_release_costs_no_attempt(self, store):
         submitted(store)
         for _ in range(5):
-            job = store.release(store.claim("job_0001", "w1").lease)
+            job = store.release(store.claim(QUEUE, "w1").lease)
         assert (job.state, job.failures, job.attempt) == ("queued", 0, 5)
 
     def test_the_log_keeps_the_transitions_and_their_causes_but_not_the_progress(self, store):
         job = claimed(store)
         store.heartbeat(job.lease, Progress("denoising", 1, 20))
         store.retry(job.lease, OOM)
-        store.succeed(store.claim(job.id, "w2").lease, {})
+        store.succeed(store.claim(QUEUE, "w2").lease, {})
         events = store.events(job.id)
         assert [event.type for event in events] == [
             "queued",
@@ -354,7 +424,7 @@ class TestSweeps:
     def test_rescue_gives_up_on_a_job_that_loses_every_worker(self, store, clock):
         submitted(store)
         for _ in range(3):
-            store.claim("job_0001", "w1")
+            store.claim(QUEUE, "w1")
             clock.pass_seconds(31)
             rescued = store.rescue()
         assert [(job.state, job.attempt) for job in rescued] == [("failed", 3)]
@@ -374,22 +444,6 @@ class TestSweeps:
         expired = store.expire()
         assert [(job.id, job.state, job.error.code) for job in expired] == [(late.id, "expired", "expired")]
         assert store.expire() == []
-
-    def test_unclaimed_names_each_late_nudge_once(self, store, clock):
-        submitted(store, 1)
-        clock.pass_seconds(10)
-        submitted(store, 2)
-        submitted(store, 3, queue="ti2v-5B")
-        assert store.nudged_at("job_0001", "t2v-A14B") == clock.time - 10
-        assert store.unclaimed("t2v-A14B", clock.time) == ["job_0001"]
-        assert store.unclaimed("t2v-A14B", clock.time) == []
-        assert store.nudged_at("job_0001", "t2v-A14B") == clock.time
-        assert store.unclaimed("t2v-A14B", clock.time + 1) == ["job_0001", "job_0002"]
-
-    def test_a_claimed_job_needs_no_nudge(self, store, clock):
-        claimed(store)
-        assert store.nudged_at("job_0001", "t2v-A14B") is None
-        assert store.unclaimed("t2v-A14B", clock.time + 1) == []
 
     def test_outdated_names_what_retention_let_go_and_remove_forgets_it(self, store, clock):
         job = ended(store, JobState.COMPLETED, 1)
@@ -445,7 +499,7 @@ class TestReads:
             submitted(store, number)
         submitted(store, 4, queue="ti2v-5B")
         assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 3, 4)] == [0, 1, 2, 0]
-        store.claim("job_0001", "w1")
+        store.claim(QUEUE, "w1")
         assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 3)] == [None, 0, 1]
 
     def test_pace_learns_from_successes_only(self, store, clock):

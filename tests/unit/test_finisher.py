@@ -65,7 +65,7 @@ def finisher(store, artifacts, encoder):
 
 @pytest.fixture
 def held(store) -> Hold:
-    job = store.claim(store.submit(new_job()).id, "w1")
+    job = store.claim(store.submit(new_job()).queue, "w1")
     assert job
     return Hold(job.lease, store, 30)
 
@@ -150,7 +150,7 @@ def test_a_store_that_refuses_every_outcome_does_not_trouble_the_next_job(
         broken.setattr(store, "fail", refuse)
         finisher.finish(held, video)
         finisher.wait()
-    job = store.claim(store.submit(new_job(2)).id, "w1")
+    job = store.claim(store.submit(new_job(2)).queue, "w1")
     finisher.finish(Hold(job.lease, store, 30), video)
     finisher.wait()
     assert store.get(job.id).state is JobState.COMPLETED

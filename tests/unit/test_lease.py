@@ -30,7 +30,7 @@ def store(clock) -> FlakyStore:
 
 
 def claimed(store: JobStore, number: int = 1) -> Job:
-    job = store.claim(store.submit(new_job(number)).id, "w1")
+    job = store.claim(store.submit(new_job(number)).queue, "w1")
     assert job
     return job
 
@@ -76,7 +76,7 @@ class TestAHold:
     def test_stops_the_run_when_another_attempt_has_the_job(self, held, store, clock):
         clock.sleep(31)
         store.rescue()
-        store.claim(held.lease.job_id, "w2")
+        store.claim(QUEUE, "w2")
         with pytest.raises(HoldLostError, match="Attempt 1 no longer holds"):
             held.report("denoising", 1, 4)
         assert store.get(held.lease.job_id).progress.stage == ""
@@ -183,7 +183,7 @@ class TestALeaseKeeper:
     def test_keeps_the_lease_of_a_later_attempt_when_the_earlier_one_is_dropped(self, keeper, store):
         earlier = keeper.hold(claimed(store).lease)
         store.release(earlier.lease)
-        later = store.claim(earlier.lease.job_id, "w1")
+        later = store.claim(QUEUE, "w1")
         assert later
         keeper.hold(later.lease)
         keeper.drop(earlier)

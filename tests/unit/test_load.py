@@ -30,7 +30,7 @@ def test_the_load_of_a_queue_is_its_live_workers_and_its_pace():
     store.announce("worker-1", QUEUES)
     store.announce("worker-2", QUEUES[:1])
     store.submit(NewJob(id="job_1", queue=QUEUES[0], spec={}))
-    job = store.claim("job_1", "worker-1")
+    job = store.claim(QUEUES[0], "worker-1")
     assert job is not None
     clock.time += 25
     store.succeed(job.lease, {})

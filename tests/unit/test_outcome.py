@@ -56,7 +56,7 @@ def outcome(store, dispatcher, keeper) -> Outcome:
 
 @pytest.fixture
 def held(store) -> Hold:
-    job = store.claim(store.submit(new_job()).id, "w1")
+    job = store.claim(store.submit(new_job()).queue, "w1")
     assert job
     return Hold(job.lease, store, 30)
 
@@ -108,7 +108,7 @@ class TestARunThatRaises:
 
     def test_the_last_such_fault_fails_the_job_and_nudges_nobody(self, outcome, held, store, dispatcher):
         ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
-        again = store.claim(held.lease.job_id, "w1")
+        again = store.claim(QUEUE, "w1")
         assert again
         last = Hold(again.lease, store, 30)
         job = ended(outcome, last, store, ArtifactStoreUnavailableError("Still."))
@@ -132,7 +132,7 @@ class TestARunThatRaises:
     def test_a_lost_lease_leaves_the_job_to_whoever_has_it(self, outcome, held, store, dispatcher, clock):
         clock.sleep(31)
         store.rescue()
-        other = store.claim(held.lease.job_id, "w2")
+        other = store.claim(QUEUE, "w2")
         assert other
         assert ended(outcome, held, store, HoldLostError("gone")) == store.get(other.id)
         assert store.get(other.id).lease == other.lease
@@ -186,7 +186,7 @@ class TestAStoreThatIsAway:
             store.away = False
             clock.time += 31
             store.rescue()
-            store.claim(held.lease.job_id, "w2")
+            store.claim(QUEUE, "w2")
 
         store.away = True
         clock.meanwhile = come_back_with_another_attempt

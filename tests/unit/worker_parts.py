@@ -71,14 +71,18 @@ class FlakyStore(MemoryJobStore):
 
 
 class NotedNudges(Dispatcher):
-    """Keeps the ids of the jobs it was asked to nudge."""
+    """Keeps the ids of the jobs, and the queues, that it was asked to send a message for."""
 
     def __init__(self) -> None:
         super().__init__("memory://")
         self.nudged: list[str] = []
+        self.woken: list[str] = []
 
     def nudge(self, job: Job) -> None:
         self.nudged.append(job.id)
+
+    def wake(self, queue: str) -> None:
+        self.woken.append(queue)
 
 
 def new_job(number: int = 1, *, steps: int = 4, **changes: Any) -> NewJob:

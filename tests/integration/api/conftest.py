@@ -54,8 +54,10 @@ class Gateway:
         return found
 
     def claim(self, job_id: str) -> Job:
-        job = self.store.claim(job_id, "worker-1")
+        """Claim a job that is the next of its queue."""
+        job = self.store.claim(self.store.get(job_id).queue, "worker-1")
         assert job is not None
+        assert job.id == job_id
         return job
 
     def progress(self, job: Job, step: int) -> None:

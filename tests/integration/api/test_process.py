@@ -94,7 +94,7 @@ def stored_video(redis_url: str, data_dir: Path, content: bytes) -> str:
     with connect(redis_url) as redis:
         store = RedisJobStore(redis, Policy())
         job_id = redis.zrange("wan:index:*:t2v-A14B:queued", -1, -1)[0].decode()
-        job = store.claim(job_id, "worker-1")
+        job = store.claim("t2v-A14B", "worker-1")
         assert job is not None
         source = data_dir / "made.mp4"
         source.write_bytes(content)
