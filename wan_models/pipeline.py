@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from wan_models.checkpoints import Checkpoints
 from wan_models.request import VideoRequest
 
 OnStep = Callable[[int, int], None]
@@ -18,10 +19,12 @@ class Run:
     """What a pipeline is given beside the request, for one run.
 
     ``inputs`` are local files by the names that the request gives its inputs, such as ``image``.
+    ``checkpoints`` say whether and where to save the state of the denoising, and where to go on from.
     """
 
     on_step: OnStep
     inputs: Mapping[str, Path] = field(default_factory=dict)
+    checkpoints: Checkpoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,9 @@ class GeneratedVideo:
     """What a pipeline made.
 
     ``frames`` is a uint8 tensor on the CPU, [frames, height, width, 3], 0 to 255. ``metrics`` holds
-    seconds by name (``denoise_seconds`` with the text encoding, ``decode_seconds``, ``seconds_per_step``)
-    and ``peak_memory_mb`` of the GPU, None on a CPU.
+    seconds by name (``denoise_seconds`` with the text encoding, ``decode_seconds``, ``seconds_per_step``),
+    ``resumed_step``, the last step that an earlier attempt took, and ``peak_memory_mb`` of the GPU, None
+    on a CPU. The seconds are those of this attempt.
     """
 
     frames: Any

@@ -82,7 +82,13 @@ def test_an_exception_of_the_caller_stops_the_run_and_passes_through(pipeline, w
 
 def test_the_measures_have_these_names(pipeline, way, media):
     metrics = pipeline.generate(way.request(), way.run(media)).metrics
-    assert set(metrics) == {"denoise_seconds", "decode_seconds", "seconds_per_step", "peak_memory_mb"}
+    assert set(metrics) == {
+        "denoise_seconds",
+        "decode_seconds",
+        "seconds_per_step",
+        "resumed_step",
+        "peak_memory_mb",
+    }
 
 
 def test_the_random_state_of_the_process_is_left_alone(pipeline, way, media):

@@ -11,6 +11,7 @@ import torch
 
 from wan_models.errors import GenerationError
 from wan_models.pipeline import GeneratedVideo, OnStep, Run
+from wan_models.pipelines.resumable import ResumableScheduler, resumable
 from wan_models.request import VideoRequest
 
 
@@ -43,11 +44,17 @@ def generate_video(
         segments: how often the pipeline goes through all its steps for one video.
     """
     _prepare(pipe, request)
-    clock = _StepClock(request.sample_steps * segments, run.on_step)
+    with resumable(pipe, run.checkpoints) as scheduler:
+        clock = _StepClock(request.sample_steps * segments, run.on_step, scheduler)
+        pixels = _call(pipe, arguments, clock)
+    return GeneratedVideo(pixels, clock.metrics() | {"peak_memory_mb": _peak_memory_mb(pipe.device)})
+
+
+def _call(pipe: Any, arguments: dict[str, Any], clock: _StepClock) -> torch.Tensor:
     try:
         with torch.inference_mode():
             frames = pipe(**arguments, output_type="pt", callback_on_step_end=clock).frames[0]
-            pixels = _to_uint8(frames)
+            return _to_uint8(frames)
     except (RuntimeError, ValueError) as error:
         if clock.stopped:
             raise
@@ -55,7 +62,6 @@ def generate_video(
     finally:
         # Offloading and caching hooks keep state of a run that was cut short.
         pipe.maybe_free_model_hooks()
-    return GeneratedVideo(pixels, clock.metrics() | {"peak_memory_mb": _peak_memory_mb(pipe.device)})
 
 
 def text_arguments(request: VideoRequest) -> dict[str, Any]:
@@ -100,40 +106,44 @@ def _peak_memory_mb(device: torch.device) -> float | None:
 
 
 class _StepClock:
-    """diffusers' step callback: passes the step on, and measures.
+    """diffusers' step callback: has the state saved when that is due, passes the step on, and measures.
 
     ``stopped`` tells an exception of ``on_step`` from a fault of the model. The exception itself is not
     kept: its traceback would keep the tensors of the run.
     """
 
-    def __init__(self, steps: int, on_step: OnStep) -> None:
+    def __init__(self, steps: int, on_step: OnStep, scheduler: ResumableScheduler) -> None:
         self._steps = steps
         self._on_step = on_step
+        self._scheduler = scheduler
         self._started = time.perf_counter()
         self._first = self._last = self._started
-        self._done = 0
+        self._taken = 0
         self.stopped = False
 
     def __call__(self, _pipe: Any, _index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if tensors["latents"].is_cuda:
             torch.cuda.synchronize()  # the GPU runs behind Python: a step counts when it is done
         self._last = time.perf_counter()
-        self._done += 1  # the index starts anew in each segment
-        if self._done == 1:
+        self._taken += 1
+        if self._taken == 1:
             self._first = self._last
+        # Not the index: that starts anew in each segment, and where a run goes on.
+        number = self._scheduler.after_step(tensors["latents"])
         self.stopped = True
-        self._on_step(self._done, self._steps)
+        self._on_step(number, self._steps)
         self.stopped = False
         return tensors
 
     def metrics(self) -> dict[str, float | None]:
         """Seconds; the pace leaves the first step out where it can, since that one waits for warm-up."""
         denoise = self._last - self._started
-        pace = (self._last - self._first) / (self._steps - 1) if self._steps > 1 else denoise
+        pace = (self._last - self._first) / (self._taken - 1) if self._taken > 1 else denoise
         return {
             "denoise_seconds": denoise,
             "decode_seconds": time.perf_counter() - self._last,
             "seconds_per_step": pace,
+            "resumed_step": self._scheduler.resumed_step,
         }
 
 

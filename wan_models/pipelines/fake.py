@@ -23,5 +23,7 @@ class FakePipeline:
         shape = (request.frame_num, request.height, request.width, 3)
         generator = torch.Generator("cpu").manual_seed(request.base_seed)
         frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-        metrics = dict.fromkeys(("denoise_seconds", "decode_seconds", "seconds_per_step"), 0.0)
+        metrics = dict.fromkeys(
+            ("denoise_seconds", "decode_seconds", "seconds_per_step", "resumed_step"), 0.0
+        )
         return GeneratedVideo(frames, metrics | {"peak_memory_mb": None})
