@@ -197,6 +197,18 @@ class Event:
     data: Json
 
 
+@dataclass(frozen=True, slots=True)
+class TenantEvent:
+    """One entry of a tenant's history. ``event`` is None once the record of its job was removed.
+
+    ``cursor`` is its place: two numbers joined by a dash, which grow from entry to entry.
+    """
+
+    cursor: str
+    job_id: str
+    event: Event | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Which jobs to list or count; None means any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobs.state import Event, Job, JobError, JobFilter, Json, Lease, NewJob, Progress, Worker
+from jobs.state import Event, Job, JobError, JobFilter, Json, Lease, NewJob, Progress, TenantEvent, Worker
 
 
 class JobStore(Protocol):
@@ -102,6 +102,17 @@ class JobStore(Protocol):
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
         """The job's log, oldest first, from the entry behind ``after``."""
+        ...
+
+    def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
+        """Events of all of a tenant's jobs but progress, oldest first, from the one behind the cursor.
+
+        Kept are about the last 10,000, for a week after the last of them.
+        """
+        ...
+
+    def history_end(self, tenant: str) -> str:
+        """The cursor of the newest entry of a tenant's history, or ``0-0`` when there is none."""
         ...
 
     def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:

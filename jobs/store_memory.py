@@ -24,6 +24,7 @@ from jobs.state import (
     NewJob,
     Priority,
     Progress,
+    TenantEvent,
     Transition,
     Worker,
 )
@@ -41,6 +42,7 @@ class MemoryJobStore:
         self._lock = RLock()
         self._jobs: dict[str, Job] = {}
         self._logs: dict[str, list[Event]] = {}
+        self._history: list[tuple[str, str, int]] = []  # tenant, job, number of the event
         self._claims: dict[str, tuple[str | None, Lease]] = {}
         self._ended_by: dict[str, tuple[str, Lease]] = {}
         self._pace: dict[str, float] = {}
@@ -183,6 +185,21 @@ class MemoryJobStore:
             self.get(job_id)
             return [event for event in self._logs[job_id] if event.id > after]
 
+    def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
+        with self._lock:
+            begin = int(after.partition("-")[0])
+            page = [
+                TenantEvent(f"{place}-0", job_id, self._event(job_id, number))
+                for place, (whose, job_id, number) in enumerate(self._history[begin:], begin + 1)
+                if whose == tenant
+            ]
+            return page[:limit]
+
+    def history_end(self, tenant: str) -> str:
+        with self._lock:
+            places = [place for place, (whose, *_) in enumerate(self._history, 1) if whose == tenant]
+            return f"{places[-1] if places else 0}-0"
+
     def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
         with self._lock:
             ids = sorted(job.id for job in self._matching(which))
@@ -282,6 +299,11 @@ class MemoryJobStore:
     def _emit(self, job_id: str, kind: str, **data: Any) -> None:
         log = self._logs.setdefault(job_id, [])
         log.append(Event(id=log[-1].id + 1 if log else 1, type=str(kind), at=self.now(), data=data))
+        if kind != "progress":
+            self._history.append((self._jobs[job_id].tenant, job_id, log[-1].id))
+
+    def _event(self, job_id: str, number: int) -> Event | None:
+        return next((event for event in self._logs.get(job_id, ()) if event.id == number), None)
 
     def _learn_pace(self, job: Job) -> None:
         took = self.now() - (job.started_at or 0)

@@ -29,6 +29,7 @@ from jobs.state import (
     NewJob,
     Priority,
     Progress,
+    TenantEvent,
     Worker,
 )
 
@@ -140,11 +141,23 @@ class RedisJobStore:
             entries = [json.loads(entry) for entry in self._redis.lrange(self._key("events", job_id), 0, -1)]
         if not entries:
             raise JobNotFoundError(job_id)
-        return [
-            Event(id=entry["id"], type=entry["type"], at=entry["at"] / 1000, data=entry["data"])
-            for entry in entries
-            if entry["id"] > after
-        ]
+        return [_event(entry) for entry in entries if entry["id"] > after]
+
+    def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
+        with _unavailable():
+            page: Any = self._redis.xrange(self._key("history", tenant), min=f"({after}", count=limit)
+            places = [(cursor.decode(), *fields[b"event"].decode().split()) for cursor, fields in page]
+            jobs = list({job_id: None for _, job_id, _ in places})
+            reads = self._redis.pipeline(transaction=False)
+            for job_id in jobs:
+                reads.lrange(self._key("events", job_id), 0, -1)
+            logs = dict(zip(jobs, map(_by_id, reads.execute()), strict=True))
+        return [TenantEvent(cursor, job_id, logs[job_id].get(int(number))) for cursor, job_id, number in places]
+
+    def history_end(self, tenant: str) -> str:
+        with _unavailable():
+            newest: Any = self._redis.xrevrange(self._key("history", tenant), count=1)
+        return newest[0][0].decode() if newest else "0-0"
 
     def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
         with unavailable():
@@ -241,6 +254,14 @@ def _ms(seconds: float) -> int:
 
 def _texts(values: Any) -> list[str]:
     return [value.decode() for value in values]
+
+
+def _event(entry: Json) -> Event:
+    return Event(id=entry["id"], type=entry["type"], at=entry["at"] / 1000, data=entry["data"])
+
+
+def _by_id(log: list[Any]) -> dict[int, Event]:
+    return {event.id: event for event in map(_event, map(json.loads, log))}
 
 
 def _worker(name: Any, entry: Any) -> Worker:

@@ -20,7 +20,8 @@
 -- P pace            HASH    queue -> running average of milliseconds from claim to success
 -- P workers         HASH    worker -> {"seen": ms, "queues": […]}, JSON
 -- P claims          HASH    worker -> "{nonce} {id} {attempt}" of its latest claim
--- P feed            CHANNEL one message an event: "{id} {type}"
+-- P history:{tenant} STREAM the tenant's last events but progress, each as "{id} {number in the job's log}"
+-- P feed            CHANNEL one message an event: "{tenant} {id} {type}"
 --
 -- ALLOWED["verb source target"] is the transition table of state.py, put in front when the script is loaded.
 
@@ -33,6 +34,8 @@ end
 
 -- Weight of the newest job in the running average of a queue's pace.
 local PACE_WEIGHT = 0.2
+-- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
+local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
 
 -- What the classes of a queue add to the time of creation, in milliseconds: more than any such time.
 local CLASS = { high = 0, normal = 1e13, low = 2e13 }
@@ -75,7 +78,12 @@ local function emit(job, type, data)
   local id = redis.call('HINCRBY', key('job', job.id), 'events', 1)
   local entry = { id = id, type = type, at = now, data = data }
   redis.call('RPUSH', key('events', job.id), cjson.encode(entry))
-  redis.call('PUBLISH', P .. 'feed', job.id .. ' ' .. type)
+  if type ~= 'progress' then
+    local history = key('history', job.tenant)
+    redis.call('XADD', history, 'MAXLEN', '~', HISTORY_EVENTS, '*', 'event', job.id .. ' ' .. id)
+    redis.call('EXPIRE', history, HISTORY_SECONDS)
+  end
+  redis.call('PUBLISH', P .. 'feed', job.tenant .. ' ' .. job.id .. ' ' .. type)
 end
 
 -- Progress has served its purpose once the job is final; the transitions stay.
