@@ -14,11 +14,12 @@ from starlette.types import ASGIApp
 from api.cached import Cached
 from api.errors import answer_errors
 from api.feed import RedisFeed
+from api.follow import Follow
 from api.headers import SecurityHeaders
 from api.load import Load
 from api.openapi import complete
 from api.parts import Parts
-from api.routes import generate, health, jobs, models, videos
+from api.routes import events, generate, health, jobs, models, videos
 from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
@@ -50,14 +51,17 @@ class Gateway(FastAPI):
 def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
     """The parts that the settings choose. Nothing is connected before it is used."""
     store = open_store(settings)
+    load = Load(store, CATALOG)
+    watch = Watch(store.get, RedisFeed(settings.redis_address))
     with closing(Dispatcher(broker_url(settings.redis_address))) as dispatcher:
         yield Parts(
             store=store,
             artifacts=open_artifacts(settings),
             nudge=dispatcher.nudge,
             models=Cached(partial(installed_models, settings.models_path), MODELS_FRESH_SECONDS),
-            load=Load(store, CATALOG),
-            watch=Watch(store.get, RedisFeed(settings.redis_address)),
+            load=load,
+            watch=watch,
+            follow=Follow(store, watch, load),
             public_url=settings.public_url,
         )
 
@@ -87,5 +91,5 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    routers = [module.router for module in (generate, jobs, videos, models, health)]
+    routers = [module.router for module in (generate, jobs, events, videos, models, health)]
     return [route for router in (*routers, page_router()) for route in router.routes]

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -100,6 +100,11 @@ def answer_errors(app: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
+    return problem_response(request, error)
+
+
+def problem_response(connection: HTTPConnection, error: Exception) -> Response:
+    """The problem that an error is to a client."""
     kind = _kind(error)
     faults = _faults(error, kind)
     detail = _detail(error, kind, faults)
@@ -118,7 +123,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         error_type=kind.code,
     )
     return Response(
-        problem.model_dump_json(), kind.status, _headers(request, error, kind), media_type=MEDIA_TYPE
+        problem.model_dump_json(), kind.status, _headers(connection, error, kind), media_type=MEDIA_TYPE
     )
 
 
@@ -168,10 +173,10 @@ def _sentence(fault: dict[str, Any]) -> str:
     return known or f"{fault['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 
-def _headers(request: Request, error: Exception, kind: Kind) -> dict[str, str]:
+def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[str, str]:
     match error:
         case HTTPException(status_code=_S.METHOD_NOT_ALLOWED):
-            return {"allow": ", ".join(_allowed(request))}
+            return {"allow": ", ".join(_allowed(connection))}
         case HTTPException():
             return dict(error.headers or {})
         case UnsatisfiableRangeError():
@@ -183,9 +188,9 @@ def _headers(request: Request, error: Exception, kind: Kind) -> dict[str, str]:
     return {"retry-after": str(RETRY_SECONDS)} if kind.status is _S.SERVICE_UNAVAILABLE else {}
 
 
-def _allowed(request: Request) -> Iterator[str]:
+def _allowed(connection: HTTPConnection) -> Iterator[str]:
     """Every method that the address takes. The router knows only those of the first route that fits."""
     for method in _METHODS:
-        asked = {**request.scope, "method": method}
-        if any(route.matches(asked)[0] is Match.FULL for route in request.app.routes):
+        asked = {**connection.scope, "method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in connection.app.routes):
             yield method

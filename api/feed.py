@@ -17,8 +17,9 @@ HEARTBEAT_SECONDS = 15  # a connection that is silent for so long is asked wheth
 
 
 class News(NamedTuple):
-    """One event: the job it happened to, and its type."""
+    """One event: the tenant and the job it happened to, and its type."""
 
+    tenant: str
     job_id: str
     type: str
 
@@ -57,7 +58,7 @@ class RedisFeed:
                     if message["type"] == "subscribe":
                         yield None
                     elif message["type"] == "message":
-                        yield News(*message["data"].decode().split(" ", 1))
+                        yield News(*message["data"].decode().split(" "))
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise StoreUnavailableError(f"The feed of job events broke off ({error}).") from error
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from api.cached import Cached
-from api.eta import QueueLoad
+from api.eta import QueueLoad, eta_seconds
 from jobs.errors import StoreUnavailableError
+from jobs.state import Job
 from jobs.store import JobStore
 
 FRESH_SECONDS = 1
@@ -48,6 +49,10 @@ class Load:
     def of(self, queue: str) -> QueueLoad:
         """What is known of one queue."""
         return self._snapshot.get().queues.get(queue, QueueLoad())
+
+    def eta(self, job: Job) -> int | None:
+        """Seconds until the job's video is there, or None where that is unknown or past."""
+        return None if job.state.is_final else eta_seconds(job, self.of(job.queue), self.now())
 
     def workers(self) -> dict[str, int]:
         """Live workers by queue."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.errors import MEDIA_TYPE
+from api.event_view import EventView
 from api.schemas import Problem
 from wan_models.bodies import TextToVideo
 
@@ -23,7 +24,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def complete(description: dict[str, Any]) -> dict[str, Any]:
     """Add the models that are referred to by name: the problem, and the bodies that we read ourselves."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, TextToVideo):
+    for model in (Problem, EventView, TextToVideo):
         schemas.update(_schemas(model))
     return description
 

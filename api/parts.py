@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from api.cached import Cached
+from api.follow import Follow
 from api.load import Load
 from api.watch import Watch
 from jobs.artifacts import ArtifactStore
@@ -30,13 +31,14 @@ class Parts:
     models: Cached[Mapping[str, InstalledModel]]
     load: Load
     watch: Watch
+    follow: Follow
     public_url: str | None = None
 
 
-def parts_of(request: Request) -> Parts:
-    """The parts of the gateway that a request came to.
+def parts_of(connection: HTTPConnection) -> Parts:
+    """The parts of the gateway that a request or a WebSocket came to.
 
     Called by the endpoints: as FastAPI dependencies, parts and links made every answer a fifth slower.
     """
-    parts: Parts = request.app.state.parts
+    parts: Parts = connection.app.state.parts
     return parts

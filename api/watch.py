@@ -1,4 +1,4 @@
-"""Waiting for jobs to end without holding a thread: one subscription a process wakes every waiter."""
+"""Waiting for what happens to jobs without holding a thread: one subscription a process wakes everybody."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
+from enum import Enum, auto
 
 from starlette.concurrency import run_in_threadpool
 
-from api.feed import Feed
+from api.feed import Feed, News
+from api.listener import Listener
 from jobs.errors import StoreUnavailableError
 from jobs.state import FINAL_STATES, Job
 
@@ -19,8 +21,16 @@ RESUBSCRIBE_SECONDS = 1
 _log = logging.getLogger(__name__)
 
 
+class Topic(Enum):
+    """What one can listen to: the end of a job, everything of a job, everything of a tenant's jobs."""
+
+    END = auto()
+    JOB = auto()
+    TENANT = auto()
+
+
 class Watch:
-    """Tells waiters when their jobs have ended.
+    """Tells waiters what happened to their jobs.
 
     The record decides, and the feed only says when to look at it. A waiter also looks now and then by
     itself, so that a lost subscription delays its answer and nothing more.
@@ -37,8 +47,8 @@ class Watch:
         self._read = read
         self._feed = feed
         self._recheck_seconds = recheck_seconds
-        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._closed = False
+        self._listeners: defaultdict[tuple[Topic, str], set[Listener]] = defaultdict(set)
+        self.closed = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -59,19 +69,30 @@ class Watch:
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        with self._waiting_for(job.id) as woken:
-            while not self._closed and (left := deadline - clock()) > 0:
-                woken.clear()  # before the look, so that news during it are not missed
+        with self.listening(Topic.END, job.id) as listener:
+            while not self.closed and (left := deadline - clock()) > 0:
+                listener.taken()  # before the look, so that news during it are not missed
                 job = await self._look(job)
                 if job.state.is_final:
                     break
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), min(left, self._recheck_seconds))
+                await listener.wait(min(left, self._recheck_seconds))
         return job
+
+    @contextmanager
+    def listening(self, topic: Topic, name: str) -> Iterator[Listener]:
+        """Be told of what happens to one job, or to one tenant's jobs, for as long as the context lasts."""
+        listener, key = Listener(), (topic, name)
+        self._listeners[key].add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners[key].discard(listener)
+            if not self._listeners[key]:
+                del self._listeners[key]
 
     def close(self) -> None:
         """Let every waiter go with what it has."""
-        self._closed = True
+        self.closed = True
         self._wake_all()
 
     async def _look(self, job: Job) -> Job:
@@ -86,30 +107,25 @@ class Watch:
                 async for news in feed.listen():
                     if news is None:  # subscribed just now, and anything may have happened before
                         self._wake_all()
-                    elif news.type in FINAL_STATES:
-                        self._wake(news.job_id)
+                    else:
+                        self._spread(news)
             except StoreUnavailableError as error:
                 _log.warning("%s Waiting clients look for themselves until it is back.", error)
             await asyncio.sleep(RESUBSCRIBE_SECONDS)
 
-    @contextmanager
-    def _waiting_for(self, job_id: str) -> Iterator[asyncio.Event]:
-        woken = asyncio.Event()
-        self._waiters[job_id].add(woken)
-        try:
-            yield woken
-        finally:
-            self._waiters[job_id].discard(woken)
-            if not self._waiters[job_id]:
-                del self._waiters[job_id]
+    def _spread(self, news: News) -> None:
+        if news.type in FINAL_STATES:
+            self._tell(Topic.END, news.job_id)
+        self._tell(Topic.JOB, news.job_id)
+        self._tell(Topic.TENANT, news.tenant, news.job_id if news.type == "progress" else None)
 
-    def _wake(self, job_id: str) -> None:
-        for woken in self._waiters.get(job_id, ()):
-            woken.set()
+    def _tell(self, topic: Topic, name: str, progressed: str | None = None) -> None:
+        for listener in self._listeners.get((topic, name), ()):
+            listener.tell(progressed)
 
     def _wake_all(self) -> None:
-        for job_id in self._waiters:
-            self._wake(job_id)
+        for topic, name in self._listeners:
+            self._tell(topic, name)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

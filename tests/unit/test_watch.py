@@ -73,7 +73,7 @@ def test_a_waiter_is_woken_by_the_news_that_its_job_ended(store):
             waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
             await looks.until(1)
             store.cancel(JOB_ID)
-            await feed.said.put(News(JOB_ID, "cancelled"))
+            await feed.said.put(News("t1", JOB_ID, "cancelled"))
             return await waiting
 
     assert asyncio.run(scenario()).state is JobState.CANCELLED
@@ -87,12 +87,12 @@ def test_news_of_other_jobs_and_of_mere_progress_cost_no_look(store):
             await feed.subscribed.wait()
             waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
             await looks.until(1)
-            for news in (News(JOB_ID, "progress"), News("job_2", "completed"), News(JOB_ID, "in_progress")):
+            for news in (News("t1", JOB_ID, "progress"), News("t1", "job_2", "completed"), News("t1", JOB_ID, "in_progress")):
                 await feed.said.put(news)
                 await feed.said.join()
                 await asyncio.to_thread(store.ping)  # time enough for a look, were there a reason for one
             store.cancel(JOB_ID)
-            await feed.said.put(News(JOB_ID, "cancelled"))
+            await feed.said.put(News("t1", JOB_ID, "cancelled"))
             await waiting
             return looks.count
 
@@ -113,7 +113,7 @@ def test_being_woken_for_nothing_costs_one_look_and_no_more(store, monkeypatch):
             await looks.until(2)
             await asyncio.to_thread(store.ping)
             store.cancel(JOB_ID)
-            await feed.said.put(News(JOB_ID, "cancelled"))
+            await feed.said.put(News("t1", JOB_ID, "cancelled"))
             await waiting
             return looks.count
 
@@ -217,4 +217,4 @@ def test_nobody_is_remembered_who_waits_no_more(store):
         await watch.until_final(store.get(JOB_ID), 0.01)
         return watch
 
-    assert not asyncio.run(scenario())._waiters
+    assert not asyncio.run(scenario())._listeners

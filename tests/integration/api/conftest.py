@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.cached import Cached
 from api.feed import RedisFeed
+from api.follow import Follow
 from api.load import Load
 from api.parts import Parts
 from api.watch import Watch
@@ -108,11 +109,14 @@ def parts_with(
     """Parts around a store. ``feed`` is the Redis to hear of job events from. Nothing is cached."""
     tiny = InstalledModel("t2v-A14B", videos / "wan" / "t2v-A14B", tiny=True)
     models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
+    load = Load(store, CATALOG, fresh_seconds=0)
+    watch = changes.pop("watch", None) or Watch(store.get, RedisFeed(feed) if feed else None)
     given: dict[str, Any] = {
         "artifacts": LocalArtifactStore(videos / "artifacts"),
         "models": models,
-        "load": Load(store, CATALOG, fresh_seconds=0),
-        "watch": Watch(store.get, RedisFeed(feed) if feed else None),
+        "load": load,
+        "watch": watch,
+        "follow": Follow(store, watch, load),
     }
     return Parts(store=store, nudge=nudge, **(given | changes))
 

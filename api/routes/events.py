@@ -1,0 +1,109 @@
+"""Hearing of jobs as things happen to them: server-sent events, and a WebSocket for those who prefer one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+
+from api.errors import problem_response
+from api.event_stream import EventStream
+from api.event_view import EventView, event_view
+from api.follow import Happening
+from api.links import Links
+from api.names import check_job_id
+from api.openapi import PROBLEMS
+from api.parts import parts_of
+from jobs.errors import JobNotFoundError, JobsError
+from jobs.state import Job
+
+router = APIRouter(tags=["events"], responses=PROBLEMS)
+
+TENANT = "default"
+GOING_AWAY = 1001  # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events, each with an EventView as its data.",
+        "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/EventView"}}},
+    }
+}
+_ENDED: dict[int | str, dict[str, Any]] = {204: {"description": "There is nothing left to tell."}}
+_RESUME = "The id of the last event that the client has; what came after it is told first."
+Number = Annotated[int, Header(alias="Last-Event-ID", ge=0, le=10**9, description=_RESUME)]
+Cursor = Annotated[
+    str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description=_RESUME)
+]
+
+
+@router.get("/jobs/{job_id}/events", responses=_STREAM | _ENDED, response_class=EventStream)
+async def follow_job(job_id: str, request: Request, last_event_id: Number = 0) -> Response:
+    """Everything that happened to a job and all that will, until it has ended."""
+    job, newest = await _job(job_id, request)
+    if job.state.is_final and last_event_id >= newest:
+        return Response(status_code=204)  # a browser that is told so stops coming back
+    follow = parts_of(request).follow
+    return EventStream(_views(follow.job(job.id, last_event_id), request))
+
+
+@router.get("/events", responses=_STREAM, response_class=EventStream)
+async def follow_tenant(request: Request, last_event_id: Cursor = None) -> Response:
+    """What happens to all of your jobs, from now on or from where a client left off."""
+    return EventStream(_views(parts_of(request).follow.tenant(TENANT, last_event_id), request))
+
+
+@router.websocket("/ws/jobs/{job_id}")
+async def follow_job_by_socket(
+    job_id: str, socket: WebSocket, after: Annotated[int, Query(ge=0, le=10**9)] = 0
+) -> None:
+    """The same events as JSON messages, one each; what the client says is not listened to."""
+    try:
+        job, _ = await _job(job_id, socket)
+    except JobsError as error:
+        await socket.send_denial_response(problem_response(socket, error))
+        return
+    await socket.accept()
+    views = _views(parts_of(socket).follow.job(job.id, after), socket)
+    hung_up = asyncio.create_task(_until_hung_up(socket))
+    telling = asyncio.create_task(_tell(socket, views))
+    await asyncio.wait([hung_up, telling], return_when=asyncio.FIRST_COMPLETED)
+    for task in (hung_up, telling):
+        task.cancel()
+    await asyncio.gather(hung_up, telling, return_exceptions=True)
+
+
+async def _job(job_id: str, connection: HTTPConnection) -> tuple[Job, int]:
+    """The job, and the number of its newest event."""
+    store = parts_of(connection).store
+    job = await run_in_threadpool(store.get, check_job_id(job_id))
+    events = await run_in_threadpool(store.events, job.id)
+    return job, events[-1].id
+
+
+async def _views(
+    happenings: AsyncGenerator[Happening | None], connection: HTTPConnection
+) -> AsyncGenerator[EventView | None]:
+    load, links = parts_of(connection).load, Links(connection)
+    async with aclosing(happenings):
+        with suppress(JobNotFoundError):  # removed meanwhile: no more will happen
+            async for happening in happenings:
+                yield None if happening is None else event_view(happening, load, links)
+
+
+async def _tell(socket: WebSocket, views: AsyncGenerator[EventView | None]) -> None:
+    ended = False
+    async with aclosing(views):
+        async for view in views:
+            if view is not None:  # the server's own pings keep the connection open
+                await socket.send_text(view.model_dump_json())
+                ended = view.job is not None
+    await socket.close(code=1000 if ended else GOING_AWAY)
+
+
+async def _until_hung_up(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
