@@ -69,6 +69,7 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.PreconditionFailedError: Kind(
         _S.PRECONDITION_FAILED, "precondition_failed", "The video is not the expected one"
     ),
+    refusals.ForeignOriginError: Kind(_S.FORBIDDEN, "foreign_origin", "Pages of other sites may not do this"),
     UnsatisfiableRangeError: Kind(
         _S.REQUESTED_RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The video has no such bytes"
     ),

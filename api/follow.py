@@ -27,8 +27,8 @@ class Happening:
     """One event of a job as a stream tells it.
 
     ``place`` is where a client goes on after it, None for what is told only while it happens. ``latest``
-    says that nothing happened since, so that ``job``, read at the same time, is the job as the event left it,
-    and ``eta_seconds`` holds.
+    says that nothing happened since: ``job``, read at the same time, is the job as the event left it, and
+    ``eta_seconds`` holds.
     """
 
     place: str | None
@@ -68,13 +68,14 @@ class Follow:
                 if not await listener.wait(self._heartbeat_seconds):
                     yield None
 
-    async def tenant(self, tenant: str, after: str | None = None) -> AsyncGenerator[Happening | None]:
-        """Events of all of a tenant's jobs behind a place, or from now on; progress only as it happens."""
+    async def tenant(self, tenant: str, after: str) -> AsyncGenerator[Happening | None]:
+        """Events of all of a tenant's jobs behind a place in its history; progress only as it happens."""
         with self._watch.listening(Topic.TENANT, tenant) as listener:
             while not self._watch.closed:
                 progressed = listener.taken()
-                page, after = await self._page(tenant, after, listener)
+                page = await self._page(tenant, after, listener)
                 for entry in page:
+                    after = entry.cursor
                     if happening := await self._transition(entry, listener):
                         yield happening
                 for job_id in progressed - {entry.job_id for entry in page}:
@@ -89,20 +90,12 @@ class Follow:
         except StoreUnavailableError:  # the feed breaks off as well, and its return wakes everybody
             return []
 
-    async def _page(
-        self, tenant: str, after: str | None, listener: Listener
-    ) -> tuple[list[TenantEvent], str | None]:
-        """The history behind a place, and the next place; nothing before the store was asked where it ends."""
+    async def _page(self, tenant: str, after: str, listener: Listener) -> list[TenantEvent]:
+        read = partial(self._store.history, tenant, after, _PAGE)
         try:
-            if after is None:
-                return [], await self._reads.get(
-                    tenant, listener.since, partial(self._store.history_end, tenant)
-                )
-            read = partial(self._store.history, tenant, after, _PAGE)
-            page = await self._reads.get((tenant, after), listener.since, read)
+            return await self._reads.get((tenant, after), listener.since, read)
         except StoreUnavailableError:
-            return [], after
-        return page, page[-1].cursor if page else after
+            return []
 
     async def _transition(self, entry: TenantEvent, listener: Listener) -> Happening | None:
         log = await self._known(entry.job_id, listener) if entry.event else []

@@ -52,3 +52,10 @@ class PreconditionFailedError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__("The file is not the version that the request was made for.")
+
+
+class ForeignOriginError(RefusedError):
+    """A page of another site opened a WebSocket."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"Pages of {origin} may not open a WebSocket here.")

@@ -144,7 +144,7 @@ class RedisJobStore:
         return [_event(entry) for entry in entries if entry["id"] > after]
 
     def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
-        with _unavailable():
+        with unavailable():
             page: Any = self._redis.xrange(self._key("history", tenant), min=f"({after}", count=limit)
             places = [(cursor.decode(), *fields[b"event"].decode().split()) for cursor, fields in page]
             jobs = list({job_id: None for _, job_id, _ in places})
@@ -152,10 +152,12 @@ class RedisJobStore:
             for job_id in jobs:
                 reads.lrange(self._key("events", job_id), 0, -1)
             logs = dict(zip(jobs, map(_by_id, reads.execute()), strict=True))
-        return [TenantEvent(cursor, job_id, logs[job_id].get(int(number))) for cursor, job_id, number in places]
+        return [
+            TenantEvent(cursor, job_id, logs[job_id].get(int(number))) for cursor, job_id, number in places
+        ]
 
     def history_end(self, tenant: str) -> str:
-        with _unavailable():
+        with unavailable():
             newest: Any = self._redis.xrevrange(self._key("history", tenant), count=1)
         return newest[0][0].decode() if newest else "0-0"
 

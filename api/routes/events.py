@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
@@ -19,13 +20,14 @@ from api.links import Links
 from api.names import check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
+from api.refusals import ForeignOriginError, RefusedError
 from jobs.errors import JobNotFoundError, JobsError
 from jobs.state import Job
 
 router = APIRouter(tags=["events"], responses=PROBLEMS)
 
 TENANT = "default"
-GOING_AWAY = 1001  # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+DONE, TRY_AGAIN = 1000, 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events, each with an EventView as its data.",
@@ -40,7 +42,7 @@ Cursor = Annotated[
 ]
 
 
-@router.get("/jobs/{job_id}/events", responses=_STREAM | _ENDED, response_class=EventStream)
+@router.get("/jobs/{job_id}/events", responses=_STREAM | _ENDED, response_class=Response)
 async def follow_job(job_id: str, request: Request, last_event_id: Number = 0) -> Response:
     """Everything that happened to a job and all that will, until it has ended."""
     job, newest = await _job(job_id, request)
@@ -50,10 +52,14 @@ async def follow_job(job_id: str, request: Request, last_event_id: Number = 0) -
     return EventStream(_views(follow.job(job.id, last_event_id), request))
 
 
-@router.get("/events", responses=_STREAM, response_class=EventStream)
+@router.get("/events", responses=_STREAM, response_class=Response)
 async def follow_tenant(request: Request, last_event_id: Cursor = None) -> Response:
     """What happens to all of your jobs, from now on or from where a client left off."""
-    return EventStream(_views(parts_of(request).follow.tenant(TENANT, last_event_id), request))
+    parts = parts_of(request)
+    after = last_event_id
+    if after is None:
+        after = await run_in_threadpool(parts.store.history_end, TENANT)
+    return EventStream(_views(parts.follow.tenant(TENANT, after), request))
 
 
 @router.websocket("/ws/jobs/{job_id}")
@@ -62,8 +68,9 @@ async def follow_job_by_socket(
 ) -> None:
     """The same events as JSON messages, one each; what the client says is not listened to."""
     try:
+        _check_origin(socket)
         job, _ = await _job(job_id, socket)
-    except JobsError as error:
+    except (JobsError, RefusedError) as error:
         await socket.send_denial_response(problem_response(socket, error))
         return
     await socket.accept()
@@ -74,6 +81,13 @@ async def follow_job_by_socket(
     for task in (hung_up, telling):
         task.cancel()
     await asyncio.gather(hung_up, telling, return_exceptions=True)
+
+
+def _check_origin(socket: WebSocket) -> None:
+    """Browsers let any page open a WebSocket to anywhere; they say in Origin which page it is."""
+    origin = socket.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
+        raise ForeignOriginError(origin[:200])
 
 
 async def _job(job_id: str, connection: HTTPConnection) -> tuple[Job, int]:
@@ -101,7 +115,7 @@ async def _tell(socket: WebSocket, views: AsyncGenerator[EventView | None]) -> N
             if view is not None:  # the server's own pings keep the connection open
                 await socket.send_text(view.model_dump_json())
                 ended = view.job is not None
-    await socket.close(code=1000 if ended else GOING_AWAY)
+    await socket.close(code=DONE if ended else TRY_AGAIN)
 
 
 async def _until_hung_up(socket: WebSocket) -> None:

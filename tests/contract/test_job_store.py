@@ -365,6 +365,41 @@ class TestEnd:
             store.events("job_9999")
 
 
+class TestHistory:
+    def test_tells_of_all_jobs_of_a_tenant_in_order_but_not_of_progress(self, store):
+        submitted(store, 1, tenant="t1")
+        submitted(store, 2, tenant="t2")
+        submitted(store, 3, tenant="t1")
+        job = store.claim("t2v-A14B", "w1")
+        store.heartbeat(job.lease, Progress("denoising", 1, 40))
+        store.succeed(job.lease, {})
+        told = store.history("t1")
+        assert [(entry.job_id, entry.event.type, entry.event.id) for entry in told] == [
+            ("job_0001", "queued", 1),
+            ("job_0003", "queued", 1),
+            ("job_0001", "in_progress", 2),
+            ("job_0001", "completed", 4),
+        ]
+        assert store.history_end("t1") == told[-1].cursor
+        assert told[-1].event == store.events("job_0001")[-1]
+
+    def test_goes_on_behind_a_cursor_in_pages(self, store):
+        for number in range(5):
+            submitted(store, number)
+        first = store.history("default", limit=2)
+        rest = store.history("default", first[-1].cursor)
+        assert [entry.job_id[-1] for entry in [*first, *rest]] == ["0", "1", "2", "3", "4"]
+        assert store.history("default", rest[-1].cursor) == []
+
+    def test_of_a_removed_job_has_no_events(self, store):
+        store.cancel(submitted(store).id)
+        store.remove("job_0001")
+        assert [(entry.job_id, entry.event) for entry in store.history("default")] == [("job_0001", None)] * 2
+
+    def test_of_an_unknown_tenant_is_empty(self, store):
+        assert (store.history("nobody"), store.history_end("nobody")) == ([], "0-0")
+
+
 class TestCancel:
     def test_ends_a_queued_job_now(self, store, clock):
         job = store.cancel(submitted(store).id)

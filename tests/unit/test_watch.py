@@ -87,7 +87,11 @@ def test_news_of_other_jobs_and_of_mere_progress_cost_no_look(store):
             await feed.subscribed.wait()
             waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
             await looks.until(1)
-            for news in (News("t1", JOB_ID, "progress"), News("t1", "job_2", "completed"), News("t1", JOB_ID, "in_progress")):
+            for news in (
+                News("t1", JOB_ID, "progress"),
+                News("t1", "job_2", "completed"),
+                News("t1", JOB_ID, "in_progress"),
+            ):
                 await feed.said.put(news)
                 await feed.said.join()
                 await asyncio.to_thread(store.ping)  # time enough for a look, were there a reason for one

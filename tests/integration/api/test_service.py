@@ -80,7 +80,7 @@ def test_the_description_tells_of_every_route_of_its_body_and_of_problems(gatewa
         for path, methods in description["paths"].items()
         for method, operation in methods.items()
     }
-    assert len(operations) == 10
+    assert {"GET /jobs/{job_id}/events", "POST /jobs/{job_id}/cancel"} <= operations.keys()
     for operation in operations.values():
         problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
         assert problem == {"$ref": "#/components/schemas/Problem"}
