@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import uvicorn
 
 from api.app import create_app, open_parts
+from api.exposure import ExposedError, check_exposure
 from api.settings import GatewaySettings
 from api.watch import Watch
+from jobs.connect import open_keys
 from jobs.lifetime import end_with_keeper
+from jobs.logs import configure_logging
 from jobs.settings import load_settings
 
 GRACE_SECONDS = 25  # for open downloads; orchestrators commonly kill after 30
@@ -31,7 +35,12 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(GatewaySettings)
+    configure_logging(settings.log_level)
     end_with_keeper()
+    try:
+        check_exposure(settings, open_keys(settings))
+    except ExposedError as error:
+        sys.exit(str(error))
     with open_parts(settings) as parts:
         config = uvicorn.Config(
             create_app(parts),

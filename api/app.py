@@ -11,11 +11,15 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from api.access import Access, anonymous_mode
 from api.cached import Cached
+from api.cors import allow_origins
 from api.errors import answer_errors
 from api.feed import RedisFeed
 from api.follow import Follow
+from api.gate import Gate
 from api.headers import SecurityHeaders
+from api.keyring import Keyring
 from api.load import Load
 from api.openapi import complete
 from api.parts import Parts
@@ -24,7 +28,7 @@ from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
 from api.watch import Watch
-from jobs.connect import open_artifacts, open_store
+from jobs.connect import open_artifacts, open_keys, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from wan_models.catalog import CATALOG
@@ -38,7 +42,8 @@ class Gateway(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Outermost, so that even the answer to a crash has the headers."""
-        return SecurityHeaders(super().build_middleware_stack())
+        parts: Parts = self.state.parts
+        return SecurityHeaders(allow_origins(super().build_middleware_stack(), parts.origins))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI description, made on first use."""
@@ -62,7 +67,14 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             load=load,
             watch=watch,
             follow=Follow(store, watch, load),
+            access=Access(
+                Keyring(open_keys(settings)),
+                anonymous_mode(settings),
+                public_url=settings.public_url,
+                origins=settings.origins,
+            ),
             public_url=settings.public_url,
+            origins=settings.origins,
         )
 
 
@@ -85,6 +97,7 @@ def create_app(parts: Parts) -> FastAPI:
         routes=_routes(),
     )
     app.state.parts = parts
+    app.add_middleware(Gate, access=parts.access)
     answer_errors(app)
     return app
 

@@ -44,6 +44,10 @@ _INVALID = Kind(_S.UNPROCESSABLE_ENTITY, "invalid_request", "The request is not 
 _UNEXPECTED = Kind(_S.INTERNAL_SERVER_ERROR, "internal_error", "Something broke on our side")
 _KINDS: dict[type[Exception], Kind] = {
     ClientDisconnect: Kind(_S.BAD_REQUEST, "client_disconnected", "The client hung up"),
+    refusals.KeyRequiredError: Kind(_S.UNAUTHORIZED, "key_required", "The request has no API key"),
+    refusals.InvalidKeyError: Kind(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid"),
+    refusals.ScopeMissingError: Kind(_S.FORBIDDEN, "scope_missing", "The API key does not allow this"),
+    refusals.UnknownHostError: Kind(_S.FORBIDDEN, "unknown_host", "The request came by a foreign name"),
     refusals.MalformedJsonError: Kind(_S.BAD_REQUEST, "malformed_json", "The body cannot be read"),
     refusals.UnsupportedMediaTypeError: Kind(
         _S.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"
@@ -176,17 +180,33 @@ def _sentence(fault: dict[str, Any]) -> str:
 
 def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[str, str]:
     match error:
-        case HTTPException(status_code=_S.METHOD_NOT_ALLOWED):
-            return {"allow": ", ".join(_allowed(connection))}
         case HTTPException():
-            return dict(error.headers or {})
+            return _framework_headers(connection, error)
         case UnsatisfiableRangeError():
             return {"content-range": f"bytes */{error.size}"}
         case refusals.UnsupportedMediaTypeError():
             return {"accept": "application/json"}
+        case refusals.KeyRequiredError() | refusals.InvalidKeyError() | refusals.ScopeMissingError():
+            return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
         case refusals.BodyTooLargeError():
             return {"connection": "close"}  # the rest of the body stays unread
     return {"retry-after": str(RETRY_SECONDS)} if kind.status is _S.SERVICE_UNAVAILABLE else {}
+
+
+def _framework_headers(connection: HTTPConnection, error: HTTPException) -> dict[str, str]:
+    if error.status_code == _S.METHOD_NOT_ALLOWED:
+        return {"allow": ", ".join(_allowed(connection))}
+    return dict(error.headers or {})
+
+
+def _challenge(error: Exception) -> list[str]:
+    """What a key was refused for, in the words of RFC 6750, section 3."""
+    match error:
+        case refusals.InvalidKeyError():
+            return ['error="invalid_token"']
+        case refusals.ScopeMissingError():
+            return ['error="insufficient_scope"', f'scope="{error.scope}"']
+    return []
 
 
 def _allowed(connection: HTTPConnection) -> Iterator[str]:

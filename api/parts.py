@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from starlette.requests import HTTPConnection
 
+from api.access import Access
 from api.cached import Cached
 from api.follow import Follow
 from api.load import Load
+from api.principal import Principal, principal_of
+from api.tenancy import ClientStore, TenantStore
 from api.watch import Watch
 from jobs.artifacts import ArtifactStore
 from jobs.state import Job
-from jobs.store import JobStore
 from wan_models.models_dir import InstalledModel
 
 
@@ -22,23 +24,32 @@ class Parts:
     """What the routes work with.
 
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
-    ones by task, and ``public_url`` begins absolute links in place of the address a request came to.
+    ones by task, ``access`` tells who calls, ``public_url`` begins absolute links in place of the address
+    a request came to, and pages of ``origins`` may call from browsers.
     """
 
-    store: JobStore
+    store: ClientStore
     artifacts: ArtifactStore
     nudge: Callable[[Job], None]
     models: Cached[Mapping[str, InstalledModel]]
     load: Load
     watch: Watch
     follow: Follow
+    access: Access
     public_url: str | None = None
+    origins: Sequence[str] = ()
+
+    def seen_by(self, principal: Principal) -> Parts:
+        """The same parts, with a store that shows this principal's jobs alone."""
+        if isinstance(self.store, TenantStore):
+            raise TypeError("These parts are somebody's already.")
+        return replace(self, store=TenantStore(self.store, principal))
 
 
 def parts_of(connection: HTTPConnection) -> Parts:
-    """The parts of the gateway that a request or a WebSocket came to.
+    """The parts of the gateway that a request or a WebSocket came to, with its tenant's view of the store.
 
     Called by the endpoints: as FastAPI dependencies, parts and links made every answer a fifth slower.
     """
     parts: Parts = connection.app.state.parts
-    return parts
+    return parts.seen_by(principal_of(connection))

@@ -17,6 +17,7 @@ def job_view(job: Job, load: Load, links: Links) -> JobView:
     progress, result = job.progress, job.result or {}
     return JobView(
         id=job.id,
+        tenant=job.tenant,
         task=job.queue,
         status=job.state,
         progress=percent(job),

@@ -5,6 +5,38 @@ class RefusedError(Exception):
     """Base of what a request can get wrong before any other room sees it."""
 
 
+class KeyRequiredError(RefusedError):
+    """The request has no API key, and this service asks for one."""
+
+    def __init__(self) -> None:
+        super().__init__("Send your API key: Authorization: Bearer wk_…")
+
+
+class InvalidKeyError(RefusedError):
+    """The API key is unknown or revoked."""
+
+    def __init__(self) -> None:
+        super().__init__("The API key is not valid: it is mistyped, revoked, or another service's.")
+
+
+class ScopeMissingError(RefusedError):
+    """The API key does not allow this. ``scope`` is the one it lacks."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The API key does not have the scope `{scope}`, which this takes.")
+        self.scope = scope
+
+
+class UnknownHostError(RefusedError):
+    """Without a key, the service is served under its own names alone."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"{host or 'No name'} is no name of this service. "
+            "Set PUBLIC_URL to the address that it has, or make API keys."
+        )
+
+
 class UnsupportedMediaTypeError(RefusedError):
     """The body is not declared as JSON."""
 
@@ -55,7 +87,7 @@ class PreconditionFailedError(RefusedError):
 
 
 class ForeignOriginError(RefusedError):
-    """A page of another site opened a WebSocket."""
+    """A page of another site called, and no key says that it may."""
 
     def __init__(self, origin: str) -> None:
-        super().__init__(f"Pages of {origin} may not open a WebSocket here.")
+        super().__init__(f"Pages of {origin} may not call this service. CORS_ORIGINS lists those that may.")

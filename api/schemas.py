@@ -27,6 +27,7 @@ class JobView(View):
     """A job as clients see it."""
 
     id: str
+    tenant: Annotated[str, Field(description="Whom the job belongs to.")]
     task: Annotated[str, Field(description="The model that makes the video, see `/models`.")]
     status: JobState
     progress: Annotated[int, Field(ge=0, le=100, description="Percent; 100 only when completed.")]
@@ -160,6 +161,12 @@ class Health(View):
     store: Literal["ok", "unavailable"]
     artifacts: Literal["ok", "unavailable"]
     workers: Annotated[dict[str, int] | None, Field(description="Live workers by task.")]
+
+
+class Probe(View):
+    """What a supervisor or a load balancer is told."""
+
+    status: Literal["ok", "unavailable"]
 
 
 class FieldError(View):

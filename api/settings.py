@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydantic import Field
 
 from jobs.settings import JobsSettings
+
+_ORIGIN = r"https?://[^\s,/?#*]+"
 
 
 class GatewaySettings(JobsSettings):
@@ -14,6 +17,15 @@ class GatewaySettings(JobsSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one of IPv4.")
     port: int = Field(8004, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Serve whoever comes without an API key. Unset: this machine alone, until a key is made.",
+    )
+    cors_origins: str | None = Field(
+        None,
+        pattern=rf"^(\*|{_ORIGIN}(, *{_ORIGIN})*)$",
+        description="Origins, with commas between, whose pages may call from browsers, or `*`. Unset: none.",
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$",
@@ -22,6 +34,11 @@ class GatewaySettings(JobsSettings):
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The entries of ``cors_origins``."""
+        return tuple(re.split(", *", self.cors_origins)) if self.cors_origins else ()
 
     @property
     def models_path(self) -> Path:

@@ -6,6 +6,8 @@ from pydantic import SecretStr
 
 from jobs.artifacts import ArtifactStore
 from jobs.artifacts_local import LocalArtifactStore
+from jobs.keys import KeyStore
+from jobs.keys_redis import RedisKeyStore
 from jobs.settings import JobsSettings
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
@@ -14,6 +16,11 @@ from jobs.store_redis import RedisJobStore, connect
 def open_store(settings: JobsSettings) -> JobStore:
     """The job records in the configured Redis, or in the embedded one. Sends nothing yet."""
     return RedisJobStore(connect(settings.redis_address), settings.policy)
+
+
+def open_keys(settings: JobsSettings) -> KeyStore:
+    """The API keys, in the same Redis. Sends nothing yet."""
+    return RedisKeyStore(connect(settings.redis_address))
 
 
 def open_artifacts(settings: JobsSettings) -> ArtifactStore:

@@ -16,7 +16,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
+from api.exposure import ExposedError, check_exposure
 from api.settings import GatewaySettings
+from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
@@ -82,6 +84,10 @@ def main() -> None:
             except EmbeddedRedisError as error:
                 sys.exit(str(error))
             meanwhile = redis.keep
+        try:
+            check_exposure(gateway, open_keys(gateway))
+        except ExposedError as error:
+            sys.exit(str(error))
         if worker.models_dir is None:
             builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
             subprocess.run(builder, check=True)

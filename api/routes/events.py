@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
@@ -20,13 +19,13 @@ from api.links import Links
 from api.names import check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
-from api.refusals import ForeignOriginError, RefusedError
+from api.principal import principal_of
 from jobs.errors import JobNotFoundError, JobsError
+from jobs.keys import TENANT_PATTERN
 from jobs.state import Job
 
 router = APIRouter(tags=["events"], responses=PROBLEMS)
 
-TENANT = "default"
 DONE, TRY_AGAIN = 1000, 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -40,6 +39,7 @@ Number = Annotated[int, Header(alias="Last-Event-ID", ge=0, le=10**9, descriptio
 Cursor = Annotated[
     str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description=_RESUME)
 ]
+Tenant = Annotated[str | None, Query(pattern=TENANT_PATTERN, description="For admins.")]
 
 
 @router.get("/jobs/{job_id}/events", responses=_STREAM | _ENDED, response_class=Response)
@@ -53,13 +53,11 @@ async def follow_job(job_id: str, request: Request, last_event_id: Number = 0) -
 
 
 @router.get("/events", responses=_STREAM, response_class=Response)
-async def follow_tenant(request: Request, last_event_id: Cursor = None) -> Response:
+async def follow_tenant(request: Request, tenant: Tenant = None, last_event_id: Cursor = None) -> Response:
     """What happens to all of your jobs, from now on or from where a client left off."""
-    parts = parts_of(request)
-    after = last_event_id
-    if after is None:
-        after = await run_in_threadpool(parts.store.history_end, TENANT)
-    return EventStream(_views(parts.follow.tenant(TENANT, after), request))
+    parts, whose = parts_of(request), tenant or principal_of(request).tenant
+    newest = await run_in_threadpool(parts.store.history_end, whose)
+    return EventStream(_views(parts.follow.tenant(whose, last_event_id or newest), request))
 
 
 @router.websocket("/ws/jobs/{job_id}")
@@ -68,9 +66,8 @@ async def follow_job_by_socket(
 ) -> None:
     """The same events as JSON messages, one each; what the client says is not listened to."""
     try:
-        _check_origin(socket)
         job, _ = await _job(job_id, socket)
-    except (JobsError, RefusedError) as error:
+    except JobsError as error:
         await socket.send_denial_response(problem_response(socket, error))
         return
     await socket.accept()
@@ -81,13 +78,6 @@ async def follow_job_by_socket(
     for task in (hung_up, telling):
         task.cancel()
     await asyncio.gather(hung_up, telling, return_exceptions=True)
-
-
-def _check_origin(socket: WebSocket) -> None:
-    """Browsers let any page open a WebSocket to anywhere; they say in Origin which page it is."""
-    origin = socket.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
-        raise ForeignOriginError(origin[:200])
 
 
 async def _job(job_id: str, connection: HTTPConnection) -> tuple[Job, int]:

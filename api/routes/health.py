@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from api.answer import answer
 from api.openapi import PROBLEMS
 from api.parts import Parts, parts_of
-from api.schemas import Health
+from api.schemas import Health, Probe
 from api.version import VERSION
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
 
@@ -22,6 +22,19 @@ def get_health(request: Request) -> Response:
     """Whether the stores answer, and who works. 503 when jobs can be neither accepted nor read."""
     health = _examine(parts_of(request))
     return answer(health, status=503 if health.status == "unavailable" else 200)
+
+
+@router.get("/live", response_model=Probe)
+async def get_live() -> Response:
+    """Whether this process answers at all: what a supervisor restarts it by. Needs no key."""
+    return answer(Probe(status="ok"))
+
+
+@router.get("/ready", response_model=Probe, responses={503: {"model": Probe, "description": "No job store."}})
+def get_ready(request: Request) -> Response:
+    """Whether to send requests here: what a load balancer goes by. Needs no key."""
+    status = _state(parts_of(request).store.ping)
+    return answer(Probe(status=status), status=200 if status == "ok" else 503)
 
 
 def _examine(parts: Parts) -> Health:

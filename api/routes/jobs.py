@@ -14,8 +14,9 @@ from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.present import job_view
 from api.schemas import JobPage, JobView
+from api.tenancy import ClientStore
+from jobs.keys import TENANT_PATTERN
 from jobs.state import Job, JobFilter, JobState
-from jobs.store import JobStore
 from wan_models.catalog import CATALOG
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], responses=PROBLEMS)
@@ -32,6 +33,7 @@ class Page(BaseModel, extra="forbid"):
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     before: Annotated[str | None, Field(pattern=JOB_ID_PATTERN)] = None
+    tenant: Annotated[str | None, Field(pattern=TENANT_PATTERN, description="For admins.")] = None
 
 
 class JobQuery(Page):
@@ -41,7 +43,7 @@ class JobQuery(Page):
     task: Annotated[str, AfterValidator(_known_task)] | None = None
 
 
-def take_page(store: JobStore, which: JobFilter, page: Page) -> tuple[list[Job], str | None]:
+def take_page(store: ClientStore, which: JobFilter, page: Page) -> tuple[list[Job], str | None]:
     """Up to ``limit`` jobs, and the cursor of the next page if there is one."""
     jobs = store.find(which, page.limit + 1, page.before)
     shown = jobs[: page.limit]
@@ -52,7 +54,9 @@ def take_page(store: JobStore, which: JobFilter, page: Page) -> tuple[list[Job],
 def list_jobs(query: Annotated[JobQuery, Query()], request: Request) -> Response:
     """Jobs, newest first."""
     parts, links = parts_of(request), Links(request)
-    jobs, following = take_page(parts.store, JobFilter(queue=query.task, state=query.status), query)
+    jobs, following = take_page(
+        parts.store, JobFilter(tenant=query.tenant, queue=query.task, state=query.status), query
+    )
     return answer(JobPage(jobs=[job_view(job, parts.load, links) for job in jobs], next=following))
 
 

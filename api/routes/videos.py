@@ -15,10 +15,10 @@ from api.present import video_view
 from api.refusals import JobActiveError, VideoNotFoundError
 from api.routes.jobs import Page, take_page
 from api.schemas import VideoPage
+from api.tenancy import ClientStore
 from api.video import video_response
 from jobs.errors import JobNotFoundError
 from jobs.state import Job, JobFilter, JobState
-from jobs.store import JobStore
 
 router = APIRouter(prefix="/videos", tags=["videos"], responses=PROBLEMS)
 
@@ -30,7 +30,7 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _job(filename: str, store: JobStore) -> Job:
+def _job(filename: str, store: ClientStore) -> Job:
     try:
         return store.get(job_of_video(filename))
     except JobNotFoundError:
@@ -40,7 +40,9 @@ def _job(filename: str, store: JobStore) -> Job:
 @router.get("", response_model=VideoPage)
 def list_videos(page: Annotated[Page, Query()], request: Request) -> Response:
     """Finished videos, newest job first."""
-    jobs, following = take_page(parts_of(request).store, JobFilter(state=JobState.COMPLETED), page)
+    jobs, following = take_page(
+        parts_of(request).store, JobFilter(tenant=page.tenant, state=JobState.COMPLETED), page
+    )
     links = Links(request)
     return answer(VideoPage(videos=[video_view(job, links) for job in jobs], next=following))
 

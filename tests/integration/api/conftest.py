@@ -12,14 +12,18 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.access import Access, Anonymous
 from api.app import create_app
 from api.cached import Cached
 from api.feed import RedisFeed
 from api.follow import Follow
+from api.keyring import Keyring
 from api.load import Load
 from api.parts import Parts
+from api.tenancy import TenantStore
 from api.watch import Watch
 from jobs.artifacts_local import LocalArtifactStore
+from jobs.keys_memory import MemoryKeyStore
 from jobs.policy import Policy
 from jobs.state import Job, Progress
 from jobs.store import JobStore
@@ -42,6 +46,7 @@ class Gateway:
 
     @property
     def store(self) -> JobStore:
+        assert not isinstance(self.parts.store, TenantStore)
         return self.parts.store
 
     def submit(self, **changes: Any) -> dict[str, Any]:
@@ -117,6 +122,7 @@ def parts_with(
         "load": load,
         "watch": watch,
         "follow": Follow(store, watch, load),
+        "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
     }
     return Parts(store=store, nudge=nudge, **(given | changes))
 

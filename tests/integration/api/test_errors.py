@@ -93,7 +93,7 @@ def test_an_odd_content_length_breaks_nothing(gateway, length):
 def test_an_odd_host_breaks_nothing(gateway, host):
     done = gateway.finished()
     answer = gateway.client.get(f"/jobs/{done}", headers={"host": host.encode("latin-1")})
-    assert answer.status_code == 200
+    assert answer.status_code in (200, 403)
 
 
 def test_a_body_with_very_many_faults_gets_a_short_answer(gateway):

@@ -36,7 +36,18 @@ def test_a_submitted_job_is_accepted_with_an_address_and_a_time_to_ask_again(gat
 def test_the_job_object_has_exactly_the_promised_fields(gateway):
     job = gateway.submit(base_seed=42)
     assert list(job) == [
-        *("id", "task", "status", "progress", "step", "steps", "stage", "queue_position", "eta_seconds"),
+        *(
+            "id",
+            "tenant",
+            "task",
+            "status",
+            "progress",
+            "step",
+            "steps",
+            "stage",
+            "queue_position",
+            "eta_seconds",
+        ),
         *("attempt", "created_at", "started_at", "finished_at", "expires_at", "video_path", "video_url"),
         *("error", "warnings", "metrics", "request"),
     ]

@@ -1,0 +1,108 @@
+"""The job store as one principal may see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeAlias
+
+from api.principal import Principal
+from api.refusals import ScopeMissingError
+from jobs.errors import JobNotFoundError
+from jobs.keys import Scope
+from jobs.state import Event, Job, JobFilter, NewJob, TenantEvent
+from jobs.store import JobStore
+
+
+class TenantStore:
+    """Holds jobs back that are not the principal's tenant's: to everybody else they do not exist.
+
+    An admin sees all, and owns what it submits like everybody else.
+    """
+
+    def __init__(self, store: JobStore, principal: Principal) -> None:
+        self._store = store
+        self._principal = principal
+
+    def submit(self, new: NewJob) -> Job:
+        """See JobStore. The job becomes the tenant's, whatever it said."""
+        return self._store.submit(replace(new, tenant=self._principal.tenant))
+
+    def cancel(self, job_id: str) -> Job:
+        """See JobStore."""
+        self.get(job_id)
+        return self._store.cancel(job_id)
+
+    def remove(self, job_id: str) -> None:
+        """See JobStore."""
+        self.get(job_id)
+        self._store.remove(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """See JobStore."""
+        job = self._store.get(job_id)
+        if job.tenant != self._principal.tenant and not self._principal.may(Scope.ADMIN):
+            raise JobNotFoundError(job_id)
+        return job
+
+    def events(self, job_id: str, after: int = 0) -> list[Event]:
+        """See JobStore."""
+        self.get(job_id)
+        return self._store.events(job_id, after)
+
+    def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
+        """See JobStore.
+
+        Raises:
+            ScopeMissingError: it is another tenant's.
+        """
+        return self._store.history(self._checked(tenant), after, limit)
+
+    def history_end(self, tenant: str) -> str:
+        """See JobStore.
+
+        Raises:
+            ScopeMissingError: it is another tenant's.
+        """
+        return self._store.history_end(self._checked(tenant))
+
+    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+        """See JobStore.
+
+        Raises:
+            ScopeMissingError: another tenant is asked for.
+        """
+        return self._store.find(self._own(which), limit, before)
+
+    def count(self, which: JobFilter) -> int:
+        """See JobStore.
+
+        Raises:
+            ScopeMissingError: another tenant is asked for.
+        """
+        return self._store.count(self._own(which))
+
+    def pace(self, queue: str) -> float | None:
+        """See JobStore."""
+        return self._store.pace(queue)
+
+    def now(self) -> float:
+        """See JobStore."""
+        return self._store.now()
+
+    def ping(self) -> None:
+        """See JobStore."""
+        self._store.ping()
+
+    def _own(self, which: JobFilter) -> JobFilter:
+        if self._principal.may(Scope.ADMIN):
+            return which
+        return replace(which, tenant=self._checked(which.tenant or self._principal.tenant))
+
+    def _checked(self, tenant: str) -> str:
+        if tenant != self._principal.tenant and not self._principal.may(Scope.ADMIN):
+            raise ScopeMissingError(Scope.ADMIN)
+        return tenant
+
+
+ClientStore: TypeAlias = JobStore | TenantStore
+"""What answers for clients: every job, or one principal's."""

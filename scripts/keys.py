@@ -1,0 +1,109 @@
+"""Make, list and revoke API keys: ``python -m scripts.keys create NAME``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from jobs.connect import open_keys
+from jobs.embedded import EmbeddedRedis
+from jobs.errors import JobsError, StoreUnavailableError
+from jobs.keys import ApiKey, KeyStore, Scope, create_key
+from jobs.settings import JobsSettings, load_settings
+
+
+@contextmanager
+def key_store(settings: JobsSettings) -> Iterator[KeyStore]:
+    """The keys of the configured Redis, or of the embedded one, which need not run."""
+    keys = open_keys(settings)
+    try:
+        keys.is_empty()
+    except StoreUnavailableError:
+        if settings.redis_url:
+            raise
+        with EmbeddedRedis(settings.redis_directory):
+            yield keys
+    else:
+        yield keys
+
+
+def create(keys: KeyStore, options: Namespace) -> None:
+    """Make a key and show its token, this once."""
+    key, token = create_key(
+        keys, name=options.name, tenant=options.tenant, scopes=options.scopes, now=time.time()
+    )
+    print(f"Key {key.id} for tenant {key.tenant} ({', '.join(sorted(key.scopes))}).", file=sys.stderr)
+    print("The token is shown this once; only its digest is kept.", file=sys.stderr)
+    print(token)
+
+
+def show(keys: KeyStore, _: Namespace) -> None:
+    """List every key, the revoked ones too."""
+    rows = [("id", "name", "tenant", "scopes", "created", "last used", "revoked"), *map(_row, keys.all())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def revoke(keys: KeyStore, options: Namespace) -> None:
+    """End a key; gateways know of it within seconds."""
+    key = keys.revoke(options.id, time.time())
+    print(f"Key {key.id} ({key.name}) is revoked.")
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    times = (key.created_at, key.last_used_at, key.revoked_at)
+    return (key.id, key.name, key.tenant, ",".join(sorted(key.scopes)), *map(_minute, times))
+
+
+def _minute(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%MZ}"
+
+
+def _scopes(text: str) -> frozenset[Scope]:
+    try:
+        return frozenset(Scope(name.strip()) for name in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"scopes are {', '.join(Scope)}") from None
+
+
+COMMANDS: Mapping[str, Callable[[KeyStore, Namespace], None]] = {
+    "create": create,
+    "list": show,
+    "revoke": revoke,
+}
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m scripts.keys", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("create", help="make a key and print its token")
+    making.add_argument("name", help="what the key is for")
+    making.add_argument("--tenant", default="default", help="whom its jobs and videos belong to")
+    making.add_argument(
+        "--scopes",
+        type=_scopes,
+        default=frozenset({Scope.READ, Scope.SUBMIT}),
+        help=f"some of {','.join(Scope)}; default read,submit",
+    )
+    commands.add_parser("list", help="list every key")
+    commands.add_parser("revoke", help="end a key for good").add_argument("id", help="as `list` shows it")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one command."""
+    options = _parser().parse_args(arguments)
+    try:
+        with key_store(load_settings(JobsSettings)) as keys:
+            COMMANDS[options.command](keys, options)
+    except (JobsError, ValueError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
