@@ -46,6 +46,7 @@ def main() -> None:
             create_app(parts),
             host=settings.host,
             port=settings.port,
+            log_config=None,  # its lines go where ours go
             log_level=settings.log_level.lower(),
             access_log=settings.log_level == "DEBUG",  # clients poll
             server_header=False,

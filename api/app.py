@@ -22,6 +22,7 @@ from api.headers import SecurityHeaders
 from api.keyring import Keyring
 from api.load import Load
 from api.openapi import complete
+from api.origin import Origins
 from api.parts import Parts
 from api.routes import events, generate, health, jobs, models, videos
 from api.routes.page import page_router
@@ -43,7 +44,7 @@ class Gateway(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Outermost, so that even the answer to a crash has the headers."""
         parts: Parts = self.state.parts
-        return SecurityHeaders(allow_origins(super().build_middleware_stack(), parts.origins))
+        return Origins(SecurityHeaders(allow_origins(super().build_middleware_stack(), parts.origins)))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI description, made on first use."""

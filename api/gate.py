@@ -11,6 +11,7 @@ from api.principal import introduce
 from api.refusals import RefusedError, ScopeMissingError
 from jobs import keys
 from jobs.errors import JobsError
+from jobs.logs import note
 
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 """What anybody may see: pages that hold no data, and what load balancers ask for."""
@@ -50,3 +51,4 @@ class Gate:
         if not principal.may(needed):
             raise ScopeMissingError(needed)
         introduce(connection, principal)
+        note(tenant=principal.tenant)

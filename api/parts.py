@@ -11,6 +11,7 @@ from api.access import Access
 from api.cached import Cached
 from api.follow import Follow
 from api.load import Load
+from api.origin import Origin, origin_of
 from api.principal import Principal, principal_of
 from api.tenancy import ClientStore, TenantStore
 from api.watch import Watch
@@ -39,11 +40,11 @@ class Parts:
     public_url: str | None = None
     origins: Sequence[str] = ()
 
-    def seen_by(self, principal: Principal) -> Parts:
+    def seen_by(self, principal: Principal, origin: Origin) -> Parts:
         """The same parts, with a store that shows this principal's jobs alone."""
         if isinstance(self.store, TenantStore):
             raise TypeError("These parts are somebody's already.")
-        return replace(self, store=TenantStore(self.store, principal))
+        return replace(self, store=TenantStore(self.store, principal, origin))
 
 
 def parts_of(connection: HTTPConnection) -> Parts:
@@ -52,4 +53,4 @@ def parts_of(connection: HTTPConnection) -> Parts:
     Called by the endpoints: as FastAPI dependencies, parts and links made every answer a fifth slower.
     """
     parts: Parts = connection.app.state.parts
-    return parts.seen_by(principal_of(connection))
+    return parts.seen_by(principal_of(connection), origin_of(connection))

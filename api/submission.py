@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from api.names import new_job_id
 from api.parts import Parts
 from jobs.state import Job, NewJob
@@ -10,6 +12,8 @@ from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.models_dir import InstalledModel
 from wan_models.request import resolve
+
+_log = logging.getLogger(__name__)
 
 
 def submit(body: TextToVideo, parts: Parts) -> Job:
@@ -33,6 +37,7 @@ def submit(body: TextToVideo, parts: Parts) -> Job:
         )
     )
     parts.nudge(job)
+    _log.info("Job %s of tenant %s is queued", job.id, job.tenant)
     return job
 
 

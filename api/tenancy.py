@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeAlias
 
+from api.origin import Origin
 from api.principal import Principal
 from api.refusals import ScopeMissingError
 from jobs.errors import JobNotFoundError
@@ -19,13 +20,22 @@ class TenantStore:
     An admin sees all, and owns what it submits like everybody else.
     """
 
-    def __init__(self, store: JobStore, principal: Principal) -> None:
+    def __init__(self, store: JobStore, principal: Principal, origin: Origin) -> None:
         self._store = store
         self._principal = principal
+        self._origin = origin
 
     def submit(self, new: NewJob) -> Job:
-        """See JobStore. The job becomes the tenant's, whatever it said."""
-        return self._store.submit(replace(new, tenant=self._principal.tenant))
+        """See JobStore. The job becomes the tenant's, whatever it said, and tells which request made it."""
+        origin = self._origin
+        return self._store.submit(
+            replace(
+                new,
+                tenant=self._principal.tenant,
+                request_id=origin.request_id,
+                traceparent=origin.traceparent,
+            )
+        )
 
     def cancel(self, job_id: str) -> Job:
         """See JobStore."""

@@ -16,11 +16,12 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from redis import Redis
 
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
+from jobs.secret_files import SecretFiles
 
 S = TypeVar("S", bound="JobsSettings")
 LogLevel = Annotated[
@@ -47,11 +48,22 @@ def _check_s3_endpoint(url: str) -> str:
 
 
 class JobsSettings(BaseSettings):
-    """What every process needs to know. An empty variable counts as unset."""
+    """What every process needs to know. An empty variable counts as unset; NAME_FILE may stand for NAME."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - see pydantic-settings
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class passes it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
 
     data_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
         Path(".wanserve"),

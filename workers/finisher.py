@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +46,8 @@ class Finisher:
     def finish(self, held: Hold, video: RawVideo) -> None:
         """Take over a job from the GPU stage. Waits while the job before it is still being finished."""
         self.wait()
-        self._current = self._thread.submit(self._finish, held, video)
+        facts = copy_context()  # for its log lines
+        self._current = self._thread.submit(facts.run, self._finish, held, video)
 
     def wait(self) -> None:
         """Wait until nothing is being finished. How that job ended is not the next one's concern."""

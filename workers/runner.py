@@ -6,6 +6,7 @@ import logging
 import time
 from functools import partial
 
+from jobs.logs import noted
 from jobs.state import Job
 from jobs.store import JobStore
 from wan_models.pipeline import Run
@@ -52,7 +53,7 @@ class Runner:
             _log.debug("No job of %s is there to be claimed", queue)
             return
         held = self._keeper.hold(job.lease)
-        with self._outcome.of(held):
+        with noted(**_facts(job)), self._outcome.of(held):
             video = self._generate(job, held)
             self._finisher.finish(held, video)
 
@@ -70,3 +71,14 @@ class Runner:
     def _after_step(self, held: Hold, step: int, steps: int) -> None:
         held.report("denoising", step, steps)
         self._drain.check()
+
+
+def _facts(job: Job) -> dict[str, str]:
+    """What every log line about an attempt says of it."""
+    return {
+        "job": job.id,
+        "attempt": str(job.attempt),
+        "tenant": job.tenant,
+        "request": job.request_id,
+        "trace": job.traceparent,
+    }

@@ -80,6 +80,40 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
     assert settings.redis_address == "rediss://:pass%2Fword@redis:6380/1"
 
 
+def test_a_value_may_lie_in_a_file(read, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("the-secret-key\n")
+    settings = read(**{**BUCKET, "S3_SECRET_KEY": "", "S3_SECRET_KEY_FILE": str(secret)})
+    assert settings.s3_secret_key == SecretStr("the-secret-key")
+
+
+def test_a_file_that_cannot_be_read_is_named(read, tmp_path):
+    said = complaint(read, REDIS_URL_FILE=str(tmp_path / "none"), LOG_LEVEL_FILE=str(tmp_path))
+    assert f"REDIS_URL_FILE: The file {tmp_path}/none cannot be read: No such file or directory." in said
+    assert "LOG_LEVEL_FILE: " in said
+
+
+def test_a_file_that_holds_no_text_is_refused(read, tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    said = complaint(read, REDIS_URL_FILE=str(tmp_path / "binary"))
+    assert "REDIS_URL_FILE: " in said
+    assert "no text" in said
+
+
+def test_a_setting_is_given_in_one_way(read, tmp_path):
+    (tmp_path / "url").write_text("redis://:sec@other")
+    said = complaint(read, REDIS_URL="redis://:sec@host", REDIS_URL_FILE=str(tmp_path / "url"))
+    assert "REDIS_URL_FILE: It is set beside REDIS_URL; set one of the two." in said
+    assert "sec@" not in said
+
+
+def test_a_wrong_value_in_a_file_is_named_by_its_setting_and_not_repeated(read, tmp_path):
+    (tmp_path / "url").write_text("redis://:sec/ret@host")
+    said = complaint(read, REDIS_URL_FILE=str(tmp_path / "url"))
+    assert "REDIS_URL: This is no Redis address" in said
+    assert "sec/ret" not in said
+
+
 def test_an_empty_variable_counts_as_unset(read):
     assert read(**dict.fromkeys(map(str.upper, JobsSettings.model_fields), "")) == read()
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import pytest
 
+from tests.integration.api.conftest import BODY
 from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
 
@@ -94,6 +95,23 @@ def test_every_reference_of_the_description_leads_somewhere(gateway):
     answer = gateway.client.get("/openapi.json")
     names = set(re.findall(r'"#/components/schemas/(\w+)"', answer.text))
     assert names <= answer.json()["components"]["schemas"].keys()
+
+
+def test_a_request_is_named_in_its_answer_and_in_its_job(gateway):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = {"x-request-id": "checkout-42", "traceparent": trace}
+    answer = gateway.client.post("/generate/text-to-video", json=BODY, headers=headers)
+    assert answer.headers["x-request-id"] == "checkout-42"
+    job = gateway.store.get(answer.json()["id"])
+    assert (job.request_id, job.traceparent) == ("checkout-42", trace)
+
+
+def test_every_answer_has_a_request_id_even_that_to_a_crash(gateway, monkeypatch):
+    monkeypatch.setattr(type(gateway.store), "get", lambda *_: 1 / 0)
+    for path, status in (("/", 200), ("/nowhere", 404), ("/jobs/job_01m841tz79b74c3p14bqd55sfm", 500)):
+        answer = gateway.client.get(path)
+        assert answer.status_code == status
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing_but_its_own(gateway):
