@@ -63,7 +63,7 @@ def test_with_a_worker_and_a_pace_the_wait_is_estimated(gateway):
 
 
 def test_only_a_job_that_goes_on_says_when_to_ask_again(gateway):
-    queued, done = gateway.submit()["id"], gateway.finished()
+    done, queued = gateway.finished(), gateway.submit()["id"]
     assert "retry-after" in gateway.client.get(f"/jobs/{queued}").headers
     assert "retry-after" not in gateway.client.get(f"/jobs/{done}").headers
 
@@ -120,7 +120,7 @@ def test_a_last_page_that_is_full_is_followed_by_none(gateway):
 
 
 def test_jobs_are_filtered_by_status_and_by_task(gateway):
-    queued, done = gateway.submit()["id"], gateway.finished()
+    done, queued = gateway.finished(), gateway.submit()["id"]
 
     def listed(**params: str) -> list[str]:
         return [job["id"] for job in gateway.client.get("/jobs", params=params).json()["jobs"]]
