@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import ceil
 
-from jobs.state import Job, JobState
+from jobs.state import ANY_KIND, Job, JobState, Pace
 
 LONGEST_POLL_SECONDS = 10
 POLLS_PER_JOB = 20  # a client that polls as told sees a job about so often until it ends
@@ -13,10 +14,21 @@ POLLS_PER_JOB = 20  # a client that polls as told sees a job about so often unti
 
 @dataclass(frozen=True, slots=True)
 class QueueLoad:
-    """What is known of a queue: live workers that serve it, and seconds a job takes from claim to success."""
+    """What is known of a queue: live workers that serve it, and how long its jobs take, by pace key."""
 
     workers: int = 0
-    pace: float | None = None
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds that any job takes from claim to success."""
+        average = self.paces.get(ANY_KIND)
+        return average.rest if average else None
+
+    def seconds(self, job: Job) -> float | None:
+        """Seconds that this job takes: by others of its kind and its own steps, or else as long as any."""
+        kind = self.paces.get(job.pace_key)
+        return kind.seconds(job.progress.steps) if kind else self.pace
 
 
 def eta_seconds(job: Job, load: QueueLoad, now: float) -> int | None:
@@ -48,16 +60,18 @@ def _while_queued(job: Job, load: QueueLoad) -> float | None:
     A job that waits finds all W workers busy, so that one of them comes free each pace/W seconds:
     the job at position p starts after p of those.
     """
-    if load.pace is None or not load.workers or job.ahead is None:
+    own = load.seconds(job)
+    if load.pace is None or own is None or not load.workers or job.ahead is None:
         return None
-    position = job.ahead + 1
-    return load.pace * (position / load.workers + 1)
+    return load.pace * (job.ahead + 1) / load.workers + own
 
 
 def _while_running(job: Job, load: QueueLoad, now: float) -> float | None:
-    """By its own steps; before the first and after the last one (decoding, encoding) by the queue's pace."""
+    """By its steps that are left; before the first and after the last one by how long such jobs take."""
     elapsed = max(0.0, now - (job.started_at or now))
     done, steps = job.progress.step, job.progress.steps
     if 0 < done < steps:
-        return elapsed / done * (steps - done)
-    return None if load.pace is None else load.pace - elapsed
+        kind = load.paces.get(job.pace_key)
+        return (steps - done) * (kind.per_step if kind and kind.per_step else elapsed / done)
+    whole = load.seconds(job)
+    return None if whole is None else whole - elapsed

@@ -65,7 +65,7 @@ class Load:
     def _read(self) -> _Snapshot:
         try:
             serving = Counter(queue for worker in self._store.workers() for queue in worker.queues)
-            queues = {queue: QueueLoad(serving[queue], self._store.pace(queue)) for queue in self._queues}
+            queues = {queue: QueueLoad(serving[queue], self._store.paces(queue)) for queue in self._queues}
             return _Snapshot(queues, self._store.now() - self._clock())
         except StoreUnavailableError:
             return _Snapshot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ from api.principal import Principal
 from api.refusals import ScopeMissingError
 from jobs.errors import JobNotFoundError
 from jobs.keys import Scope
-from jobs.state import Event, Job, JobFilter, NewJob, TenantEvent
+from jobs.state import Event, Job, JobFilter, NewJob, Pace, TenantEvent
 from jobs.store import JobStore
 
 
@@ -36,6 +37,14 @@ class TenantStore:
                 traceparent=origin.traceparent,
             )
         )
+
+    def reserve(self, key: str, token: str) -> None:
+        """See JobStore. The key is the tenant's."""
+        self._store.reserve(self._principal.tenant, key, token)
+
+    def unreserve(self, key: str, token: str) -> None:
+        """See JobStore. The key is the tenant's."""
+        self._store.unreserve(self._principal.tenant, key, token)
 
     def cancel(self, job_id: str) -> Job:
         """See JobStore."""
@@ -91,9 +100,9 @@ class TenantStore:
         """
         return self._store.count(self._own(which))
 
-    def pace(self, queue: str) -> float | None:
+    def paces(self, queue: str) -> Mapping[str, Pace]:
         """See JobStore."""
-        return self._store.pace(queue)
+        return self._store.paces(queue)
 
     def now(self) -> float:
         """See JobStore."""

@@ -32,6 +32,30 @@ class LeaseLostError(JobsError):
         self.attempt = attempt
 
 
+class TooManyJobsError(JobsError):
+    """The tenant has as many jobs queued as it may."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__("You have as many jobs queued as you may. Wait until some of them have started.")
+        self.tenant = tenant
+
+
+class KeyReservedError(JobsError):
+    """Another request with the same idempotency key is still being answered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key is still being answered. Try again soon."
+        )
+
+
+class KeyUsedError(JobsError):
+    """The idempotency key belongs to another request."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request. Use a fresh one for each.")
+
+
 class StoreUnavailableError(JobsError):
     """The job store cannot be reached. A verb was carried out whole or not at all; try again shortly."""
 

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from redis import Redis
 
 from jobs.embedded import EmbeddedRedis
-from jobs.policy import Policy
+from jobs.policy import Caps, Policy
 from jobs.secret_files import SecretFiles
 
 S = TypeVar("S", bound="JobsSettings")
@@ -95,6 +95,12 @@ class JobsSettings(BaseSettings):
         30, ge=1, le=3600, description="How long a worker may be silent before its job goes to another."
     )
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts that may die before the job fails.")
+    tenant_max_queued: int | None = Field(
+        None, ge=1, description="Jobs that a tenant may have queued. Unset: any number."
+    )
+    tenant_max_in_progress: int | None = Field(
+        None, ge=1, description="Jobs of a tenant that run at the same time. Unset: any number."
+    )
     retention_seconds: float = Field(
         7 * 24 * 3600,
         ge=1,
@@ -135,6 +141,7 @@ class JobsSettings(BaseSettings):
             worker_silence_seconds=max(60.0, self.lease_seconds),
             max_attempts=self.max_attempts,
             retention_seconds=self.retention_seconds,
+            caps=Caps(queued=self.tenant_max_queued, in_progress=self.tenant_max_in_progress),
         )
 
 

@@ -25,7 +25,7 @@ class JobState(StrEnum):
     """Where a job is. Each line says who moves it out."""
 
     QUEUED = "queued"  # a worker's claim, the client's cancel, or the sweep that expires it
-    IN_PROGRESS = "in_progress"  # the lease holder, or the rescuer once the lease ran out
+    IN_PROGRESS = "in_progress"  # the lease holder, or a sweep once the lease or the job's time ran out
     COMPLETED = "completed"  # final
     FAILED = "failed"  # final
     CANCELLED = "cancelled"  # final
@@ -83,6 +83,8 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         Transition("cancel", _QUEUED, _CANCELLED),
         Transition("cancel", _RUNNING, _RUNNING),  # raises the flag; the holder stops at its next step
         Transition("expire", _QUEUED, _EXPIRED),
+        Transition("expire", _RUNNING, _FAILED),  # the attempt took longer than it may
+        Transition("expire", _RUNNING, _CANCELLED),
         Transition("rescue", _RUNNING, _QUEUED),
         Transition("rescue", _RUNNING, _FAILED),  # no attempts left
         Transition("rescue", _RUNNING, _CANCELLED),
@@ -116,12 +118,53 @@ class Progress:
     steps: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt: its number, who made it, and when. ``ended_at`` is None while it runs."""
+
+    number: int
+    worker: str
+    started_at: float
+    ended_at: float | None = None
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long jobs of one kind take, in seconds: for each step, and for all the rest."""
+
+    per_step: float
+    rest: float
+
+    def seconds(self, steps: int) -> float:
+        """How long a job of so many steps takes."""
+        return self.per_step * steps + self.rest
+
+
+ANY_KIND = ""
+"""The pace key under which the average of all jobs of a queue is kept: no time a step, all of it the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's own name for a request, so that a repetition of it is answered with the same job.
+
+    ``fingerprint`` is the same for equal requests, and ``token`` names the try that reserved the key.
+    """
+
+    key: str
+    fingerprint: str
+    token: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """What a client hands in.
 
     ``spec`` is opaque here; ``expires_in`` is the longest wait in the queue, in seconds. Within its queue
-    a job goes before those of a lower ``priority``, and before the later ones of its own.
+    a job goes before those of a lower ``priority``, and before the later ones of its own. ``timeout`` is how
+    long one attempt may take, in seconds. Jobs of one queue and ``pace_key`` take about as long a step.
+    Jobs of one ``digest`` have the same result; with ``reuse``, one that is completed stands for this one.
     ``id``, ``queue`` and ``tenant`` become parts of keys: 1 to 64 letters, digits, ``_``, ``.`` or ``-``.
     Ids sort in the order of creation. ``request_id`` and ``traceparent`` (of W3C Trace Context) tell what
     the job came from, in at most 64 characters each.
@@ -137,6 +180,11 @@ class NewJob:
     steps: int = 0
     priority: Priority = Priority.NORMAL
     expires_in: float | None = None
+    timeout: float | None = None
+    pace_key: str = ANY_KIND
+    digest: str = ""
+    reuse: bool = False
+    idempotency: IdempotencyKey | None = None
     request_id: str = ""
     traceparent: str = ""
 
@@ -163,11 +211,15 @@ class Job:
     finished_at: float | None = None  # set if and only if the state is final
     expires_at: float | None = None  # when the record and its artifacts are removed
     queue_deadline: float | None = None  # still queued then: expired
+    run_deadline: float | None = None  # still running then: failed
     cancel_requested_at: float | None = None
     attempt: int = 0  # claims so far; the fence
     failures: int = 0  # attempts that died or asked for a retry; a release is none
     worker: str | None = None  # holder of the lease while in progress
     lease_expires_at: float | None = None
+    attempts: tuple[Attempt, ...] = ()  # oldest first, with the running one
+    timeout: float | None = None  # seconds that one attempt may take
+    pace_key: str = ANY_KIND
     ahead: int | None = None  # jobs that its queue takes before it, while queued
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from jobs.state import Event, Job, JobError, JobFilter, Json, Lease, NewJob, Progress, TenantEvent, Worker
+from jobs.policy import Caps
+from jobs.state import (
+    Event,
+    Job,
+    JobError,
+    JobFilter,
+    Json,
+    Lease,
+    NewJob,
+    Pace,
+    Progress,
+    TenantEvent,
+    Worker,
+)
 
 
 class JobStore(Protocol):
@@ -19,7 +32,28 @@ class JobStore(Protocol):
     # The client's verbs
 
     def submit(self, new: NewJob) -> Job:
-        """Write a queued job. Submitting the same id again returns the job as it is."""
+        """Write a queued job. Submitting the same id again returns the job as it is.
+
+        So does submitting the same idempotency key again, and with ``reuse`` a completed job of the same
+        digest is returned in place of a new one: the answer then has another id.
+
+        Raises:
+            TooManyJobsError: the tenant has as many jobs queued as it may.
+            KeyUsedError: the idempotency key came with another fingerprint before.
+            KeyReservedError: the idempotency key is reserved by another token.
+        """
+        ...
+
+    def reserve(self, tenant: str, key: str, token: str) -> None:
+        """Keep an idempotency key for the request of this token, for a while, unless it was used before.
+
+        Raises:
+            KeyReservedError: another token has it.
+        """
+        ...
+
+    def unreserve(self, tenant: str, key: str, token: str) -> None:
+        """Give up an idempotency key that this token reserved and did not use."""
         ...
 
     def cancel(self, job_id: str) -> Job:
@@ -78,16 +112,24 @@ class JobStore(Protocol):
 
     # Maintenance: each sweeps at most ``limit`` jobs and is safe to run anywhere, any number of times
 
+    def bury(self) -> None:
+        """Forget workers that have not been heard of lately."""
+        ...
+
+    def set_caps(self, tenant: str, caps: Caps | None) -> None:
+        """Give a tenant caps of its own, or with None those of everybody."""
+        ...
+
     def rescue(self, limit: int = 100) -> list[Job]:
         """Return jobs whose lease ran out to their queues, or end them when no attempts are left."""
         ...
 
     def expire(self, limit: int = 100) -> list[Job]:
-        """End queued jobs that waited longer than they were willing to."""
+        """End queued jobs that waited longer than they were willing to, and attempts that take too long."""
         ...
 
     def claimable(self, queue: str) -> int:
-        """How many jobs of a queue wait for a worker to claim them."""
+        """How many jobs of a queue could be claimed now: those of tenants at their cap cannot."""
         ...
 
     def outdated(self, limit: int = 100) -> list[str]:
@@ -123,8 +165,8 @@ class JobStore(Protocol):
         """How many jobs match."""
         ...
 
-    def pace(self, queue: str) -> float | None:
-        """Running average of the seconds a job of this queue takes from claim to success."""
+    def paces(self, queue: str) -> Mapping[str, Pace]:
+        """How long jobs of this queue take lately, claim to success, by pace key; ``ANY_KIND`` is any job."""
         ...
 
     def workers(self) -> list[Worker]:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
-from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
-from jobs.policy import Policy
+from jobs.errors import (
+    InvalidTransitionError,
+    JobNotFoundError,
+    KeyReservedError,
+    KeyUsedError,
+    LeaseLostError,
+    TooManyJobsError,
+)
+from jobs.policy import Caps, Policy
 from jobs.state import (
+    ANY_KIND,
     TRANSITIONS,
+    Attempt,
     Event,
     Job,
     JobError,
@@ -22,6 +32,7 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
+    Pace,
     Priority,
     Progress,
     TenantEvent,
@@ -31,6 +42,15 @@ from jobs.state import (
 
 _CLASSES = list(Priority)  # those that are taken first, first
 _PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
+
+
+class _KeyEntry(NamedTuple):
+    """What a client's key stands for: reserved while it has no job."""
+
+    ends_at: float
+    token: str
+    fingerprint: str = ""
+    job_id: str | None = None
 
 
 class MemoryJobStore:
@@ -45,28 +65,40 @@ class MemoryJobStore:
         self._history: list[tuple[str, str, int]] = []  # tenant, job, number of the event
         self._claims: dict[str, tuple[str | None, Lease]] = {}
         self._ended_by: dict[str, tuple[str, Lease]] = {}
-        self._pace: dict[str, float] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
+        self._steps: dict[str, list[tuple[int, float]]] = {}
+        self._caps: dict[str, Caps] = {}
+        self._keys: dict[tuple[str, str], _KeyEntry] = {}
+        self._digests: dict[str, str] = {}
+        self._results: dict[tuple[str, str], str] = {}
         self._workers: dict[str, Worker] = {}
 
     def submit(self, new: NewJob) -> Job:
         with self._lock:
-            if new.id not in self._jobs:
-                now = self.now()
-                fresh = Job(
-                    id=new.id,
-                    queue=new.queue,
-                    tenant=new.tenant,
-                    request_id=new.request_id,
-                    traceparent=new.traceparent,
-                    spec=json.loads(json.dumps(new.spec)),
-                    state=JobState.QUEUED,
-                    priority=new.priority,
-                    created_at=now,
-                    queue_deadline=None if new.expires_in is None else now + new.expires_in,
-                    progress=Progress(steps=new.steps),
-                )
-                self._write("submit", None, fresh, by="submit")
-            return self.get(new.id)
+            if new.id in self._jobs:
+                return self.get(new.id)
+            if settled := self._settled(new):
+                return self.get(settled)
+            if self._room(new.tenant, JobState.QUEUED) == 0:
+                raise TooManyJobsError(new.tenant)
+            self._use_key(new, new.id)
+            self._digests[new.id] = new.digest
+            return self._write("submit", None, _fresh(new, self.now()), by="submit")
+
+    def reserve(self, tenant: str, key: str, token: str) -> None:
+        with self._lock:
+            entry = self._key(tenant, key)
+            if entry and entry.job_id is None and entry.token != token:
+                raise KeyReservedError
+            if entry is None:
+                ends_at = self.now() + self._policy.reservation_seconds
+                self._keys[tenant, key] = _KeyEntry(ends_at, token)
+
+    def unreserve(self, tenant: str, key: str, token: str) -> None:
+        with self._lock:
+            entry = self._key(tenant, key)
+            if entry and entry.job_id is None and entry.token == token:
+                del self._keys[tenant, key]
 
     def cancel(self, job_id: str) -> Job:
         with self._lock:
@@ -87,16 +119,22 @@ class MemoryJobStore:
             job = self.get(job_id)
             if not job.state.is_final:
                 raise InvalidTransitionError(job_id, "remove", job.state)
-            del self._jobs[job_id], self._logs[job_id]
+            del self._jobs[job_id], self._logs[job_id], self._digests[job_id]
 
     def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
         with self._lock:
             if nonce and (again := self._claimed(worker, nonce)):
                 return again
+            passed_over: set[str] = set()
             for job in self._waiting(queue):
-                if not self._is_overdue(job):
+                if job.tenant in passed_over:
+                    continue
+                if self._is_overdue(job):
+                    self._expire(job)
+                elif self._room(job.tenant, JobState.IN_PROGRESS) == 0:
+                    passed_over.add(job.tenant)
+                else:
                     return self._grant(job, worker, nonce)
-                self._expire(job)
             return None
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
@@ -105,6 +143,8 @@ class MemoryJobStore:
             told = progress or job.progress
             if (told.stage, told.step) != (job.progress.stage, job.progress.step):
                 self._emit(job.id, "progress", stage=told.stage, step=told.step, steps=told.steps)
+            if told.step != job.progress.step:
+                self._steps.setdefault(job.id, []).append((told.step, self.now()))
             self._jobs[job.id] = replace(job, progress=told, lease_expires_at=self._lease_end())
             return job.cancel_requested_at is not None
 
@@ -115,6 +155,7 @@ class MemoryJobStore:
                 return job
             if job.cancel_requested_at is None:
                 self._learn_pace(job)
+                self._results[job.tenant, self._digests[job.id]] = job.id
                 job = replace(job, result=json.loads(json.dumps(result)), error=None)
             return self._end_attempt("succeed", job, JobState.COMPLETED)
 
@@ -137,7 +178,7 @@ class MemoryJobStore:
             job = self._held_or_ended("fail", lease)
             if job.state is not JobState.IN_PROGRESS:
                 return job
-            return self._end_attempt("fail", replace(job, error=error), JobState.FAILED, error=_told(error))
+            return self._end_attempt("fail", replace(job, error=error), JobState.FAILED, error)
 
     def announce(self, worker: str, queues: Sequence[str]) -> None:
         with self._lock:
@@ -146,6 +187,19 @@ class MemoryJobStore:
     def retire(self, worker: str) -> None:
         with self._lock:
             self._workers.pop(worker, None)
+            self._claims.pop(worker, None)
+
+    def bury(self) -> None:
+        with self._lock:
+            heard_of = {worker.name for worker in self.workers()}
+            for silent in self._workers.keys() - heard_of:
+                self.retire(silent)
+
+    def set_caps(self, tenant: str, caps: Caps | None) -> None:
+        with self._lock:
+            self._caps.pop(tenant, None)
+            if caps:
+                self._caps[tenant] = caps
 
     def rescue(self, limit: int = 100) -> list[Job]:
         with self._lock:
@@ -164,11 +218,16 @@ class MemoryJobStore:
 
     def expire(self, limit: int = 100) -> list[Job]:
         with self._lock:
-            return [self._expire(job) for job in self._due(_unclaimed_deadline, JobState.QUEUED)[:limit]]
+            return [self._expire(job) for job in self._due(_deadline)[:limit]]
 
     def claimable(self, queue: str) -> int:
         with self._lock:
-            return len(self._waiting(queue))
+            waiting = Counter(job.tenant for job in self._waiting(queue))
+            rooms = {tenant: self._room(tenant, JobState.IN_PROGRESS) for tenant in waiting}
+            return sum(
+                jobs if (room := rooms[tenant]) is None else min(jobs, room)
+                for tenant, jobs in waiting.items()
+            )
 
     def outdated(self, limit: int = 100) -> list[str]:
         with self._lock:
@@ -210,9 +269,9 @@ class MemoryJobStore:
         with self._lock:
             return sum(1 for _ in self._matching(which))
 
-    def pace(self, queue: str) -> float | None:
+    def paces(self, queue: str) -> Mapping[str, Pace]:
         with self._lock:
-            return self._pace.get(queue)
+            return {kind: pace for (of, kind), pace in self._paces.items() if of == queue}
 
     def workers(self) -> list[Worker]:
         with self._lock:
@@ -237,6 +296,7 @@ class MemoryJobStore:
                 finished_at=now,
                 expires_at=now + self._policy.retention_seconds,
                 lease_expires_at=None,
+                run_deadline=None,
                 progress=replace(new.progress, stage=""),
             )
         self._jobs[new.id] = new
@@ -253,7 +313,10 @@ class MemoryJobStore:
             attempt=job.attempt + 1,
             started_at=self.now(),
             lease_expires_at=self._lease_end(),
+            run_deadline=None if job.timeout is None else self.now() + job.timeout,
+            attempts=(*job.attempts, Attempt(job.attempt + 1, worker, self.now())),
         )
+        self._steps.pop(job.id, None)
         self._claims[worker] = (nonce, claimed.lease)
         return self._write("claim", job, claimed, by="claim", attempt=claimed.attempt, worker=worker)
 
@@ -264,24 +327,41 @@ class MemoryJobStore:
         return job if job and job.state is JobState.IN_PROGRESS and job.lease == lease else None
 
     def _expire(self, job: Job) -> Job:
+        """A queued job that nobody took in time expires; a running one that takes too long fails."""
+        if job.state is JobState.IN_PROGRESS:
+            message = f"Attempt {job.attempt} took longer than the {job.timeout:g} s it was given."
+            error = JobError("timeout", message)
+            return self._end_attempt("expire", replace(job, error=error), JobState.FAILED, error)
         error = JobError("expired", "No worker took the job before its deadline.")
         expired = replace(job, state=JobState.EXPIRED, error=error)
         return self._write("expire", job, expired, by="expire", error=_told(error))
 
-    def _end_attempt(self, verb: str, job: Job, target: JobState, **data: Any) -> Job:
+    def _end_attempt(self, verb: str, job: Job, target: JobState, error: JobError | None = None) -> Job:
         """How an attempt ends, whoever ends it. A cancel that was acknowledged wins over every outcome."""
         self._ended_by[job.id] = (verb, job.lease)
-        ended = replace(job, state=JobState.CANCELLED if job.cancel_requested_at is not None else target)
+        attempt = replace(job.attempts[-1], ended_at=self.now(), error=error)
+        ended = replace(
+            job,
+            state=JobState.CANCELLED if job.cancel_requested_at is not None else target,
+            attempts=(*job.attempts[:-1], attempt),
+        )
         if ended.state is JobState.QUEUED:
-            progress = Progress(steps=job.progress.steps)
-            ended = replace(ended, worker=None, lease_expires_at=None, started_at=None, progress=progress)
+            ended = replace(
+                ended,
+                worker=None,
+                lease_expires_at=None,
+                run_deadline=None,
+                started_at=None,
+                progress=Progress(steps=job.progress.steps),
+            )
+        data = {"error": _told(error)} if error else {}
         return self._write(verb, job, ended, by=verb, attempt=job.attempt, worker=job.worker, **data)
 
     def _fail_attempt(self, verb: str, job: Job, error: JobError) -> Job:
         """After an error that may pass: another attempt while there are any left."""
         job = replace(job, failures=job.failures + 1, error=error)
         left = job.failures < self._policy.max_attempts
-        return self._end_attempt(verb, job, JobState.QUEUED if left else JobState.FAILED, error=_told(error))
+        return self._end_attempt(verb, job, JobState.QUEUED if left else JobState.FAILED, error)
 
     def _held(self, lease: Lease) -> Job:
         job = self.get(lease.job_id)
@@ -305,10 +385,56 @@ class MemoryJobStore:
     def _event(self, job_id: str, number: int) -> Event | None:
         return next((event for event in self._logs.get(job_id, ()) if event.id == number), None)
 
+    def _settled(self, new: NewJob) -> str | None:
+        """The job that a submit was already answered with, or may be answered with at no cost."""
+        wanted = new.idempotency
+        entry = self._key(new.tenant, wanted.key) if wanted else None
+        if wanted and entry and entry.job_id in self._jobs:
+            if entry.fingerprint != wanted.fingerprint:
+                raise KeyUsedError
+            return entry.job_id
+        if wanted and entry and entry.job_id is None and entry.token != wanted.token:
+            raise KeyReservedError
+        done = self._results.get((new.tenant, new.digest)) if new.reuse and new.digest else None
+        if done not in self._jobs:
+            return None
+        self._use_key(new, done)
+        return done
+
+    def _key(self, tenant: str, key: str) -> _KeyEntry | None:
+        entry = self._keys.get((tenant, key))
+        return entry if entry and entry.ends_at > self.now() else None
+
+    def _use_key(self, new: NewJob, job_id: str) -> None:
+        if wanted := new.idempotency:
+            ends_at = self.now() + self._policy.key_seconds
+            entry = _KeyEntry(ends_at, wanted.token, wanted.fingerprint, job_id)
+            self._keys[new.tenant, wanted.key] = entry
+
+    def _room(self, tenant: str, state: JobState) -> int | None:
+        """How many more of a tenant's jobs may be in a state, or None for any number."""
+        caps = self._caps.get(tenant, self._policy.caps)
+        most = caps.queued if state is JobState.QUEUED else caps.in_progress
+        return None if most is None else max(0, most - self.count(JobFilter(tenant=tenant, state=state)))
+
     def _learn_pace(self, job: Job) -> None:
         took = self.now() - (job.started_at or 0)
-        known = self._pace.get(job.queue, took)
-        self._pace[job.queue] = known + _PACE_WEIGHT * (took - known)
+        self._average(job.queue, ANY_KIND, Pace(0, took))
+        steps = self._steps.get(job.id)
+        if job.pace_key == ANY_KIND or not steps:
+            return
+        (first, first_at), (last, last_at) = steps[0], steps[-1]
+        if last > first:
+            per_step = (last_at - first_at) / (last - first)
+            rest = max(0.0, took - per_step * (last - first + 1))
+            self._average(job.queue, job.pace_key, Pace(per_step, rest))
+
+    def _average(self, queue: str, kind: str, newest: Pace) -> None:
+        known = self._paces.get((queue, kind), newest)
+        self._paces[queue, kind] = Pace(
+            known.per_step + _PACE_WEIGHT * (newest.per_step - known.per_step),
+            known.rest + _PACE_WEIGHT * (newest.rest - known.rest),
+        )
 
     def _with_place(self, job: Job) -> Job:
         if job.state is not JobState.QUEUED:
@@ -339,16 +465,36 @@ class MemoryJobStore:
         return [self._jobs[job_id] for _, job_id in sorted(due)]
 
     def _is_overdue(self, job: Job) -> bool:
-        deadline = _unclaimed_deadline(job)
+        deadline = _deadline(job)
         return deadline is not None and deadline <= self.now()
 
     def _lease_end(self) -> float:
         return self.now() + self._policy.lease_seconds
 
 
-def _unclaimed_deadline(job: Job) -> float | None:
-    """A job that ran before has no deadline left to miss."""
-    return job.queue_deadline if job.attempt == 0 else None
+def _fresh(new: NewJob, now: float) -> Job:
+    return Job(
+        id=new.id,
+        queue=new.queue,
+        tenant=new.tenant,
+        request_id=new.request_id,
+        traceparent=new.traceparent,
+        spec=json.loads(json.dumps(new.spec)),
+        state=JobState.QUEUED,
+        priority=new.priority,
+        created_at=now,
+        queue_deadline=None if new.expires_in is None else now + new.expires_in,
+        timeout=new.timeout,
+        pace_key=new.pace_key,
+        progress=Progress(steps=new.steps),
+    )
+
+
+def _deadline(job: Job) -> float | None:
+    """When a job has waited, or runs, for too long. One that ran before has no deadline left to miss."""
+    if job.state is JobState.QUEUED:
+        return job.queue_deadline if job.attempt == 0 else None
+    return job.run_deadline
 
 
 def _told(error: JobError) -> dict[str, str]:

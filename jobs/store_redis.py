@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from heapq import merge
 from importlib.resources import files
 from itertools import islice
@@ -14,8 +16,16 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
-from jobs.policy import Policy
+from jobs.answers import job_of, pace_of, worker_of
+from jobs.errors import (
+    InvalidTransitionError,
+    JobNotFoundError,
+    KeyReservedError,
+    KeyUsedError,
+    LeaseLostError,
+    TooManyJobsError,
+)
+from jobs.policy import Caps, Policy
 from jobs.redis_errors import unavailable
 from jobs.state import (
     TRANSITIONS,
@@ -27,7 +37,7 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
-    Priority,
+    Pace,
     Progress,
     TenantEvent,
     Worker,
@@ -66,36 +76,30 @@ class RedisJobStore:
         self._policy = policy
         self._prefix = prefix
         self._clock = clock
+        self._caps = _caps(policy.caps)
         self._script = redis.register_script(_script_source())
 
     def submit(self, new: NewJob) -> Job:
-        return _job(
-            self._call(
-                "submit",
-                new.id,
-                new.queue,
-                new.tenant,
-                json.dumps(new.spec, ensure_ascii=False, separators=(",", ":")),
-                new.steps,
-                new.priority,
-                "" if new.expires_in is None else _ms(new.expires_in),
-                self._policy.max_attempts,
-                _ms(self._policy.retention_seconds),
-                new.request_id,
-                new.traceparent,
-            )
-        )
+        spec = json.dumps(new.spec, ensure_ascii=False, separators=(",", ":"))
+        answer = self._call("submit", new.id, new.queue, new.tenant, spec, json.dumps(self._told(new)))
+        return job_of(answer)
+
+    def reserve(self, tenant: str, key: str, token: str) -> None:
+        self._call("reserve", tenant, _key_name(key), token, _ms(self._policy.reservation_seconds))
+
+    def unreserve(self, tenant: str, key: str, token: str) -> None:
+        self._call("unreserve", tenant, _key_name(key), token)
 
     def cancel(self, job_id: str) -> Job:
-        return _job(self._call("cancel", job_id))
+        return job_of(self._call("cancel", job_id))
 
     def remove(self, job_id: str) -> None:
         self._call("remove", job_id)
 
     def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
         lease = _ms(self._policy.lease_seconds)
-        answer = self._run("claim", queue, worker, lease, nonce or uuid4().hex)
-        return None if answer[0] == b"refused" else _job(answer)
+        answer = self._run("claim", queue, worker, lease, nonce or uuid4().hex, self._caps)
+        return None if answer[0] == b"refused" else job_of(answer)
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
         told = (progress.stage, progress.step, progress.steps) if progress else ("", 0, 0)
@@ -103,38 +107,43 @@ class RedisJobStore:
         return bool(answer[1])
 
     def succeed(self, lease: Lease, result: Json) -> Job:
-        return _job(self._held("succeed", lease, json.dumps({"result": result}, ensure_ascii=False)))
+        return job_of(self._held("succeed", lease, json.dumps({"result": result}, ensure_ascii=False)))
 
     def retry(self, lease: Lease, error: JobError) -> Job:
-        return _job(self._held("retry", lease, error.code, error.message))
+        return job_of(self._held("retry", lease, error.code, error.message))
 
     def release(self, lease: Lease) -> Job:
-        return _job(self._held("release", lease))
+        return job_of(self._held("release", lease))
 
     def fail(self, lease: Lease, error: JobError) -> Job:
-        return _job(self._held("fail", lease, error.code, error.message))
+        return job_of(self._held("fail", lease, error.code, error.message))
 
     def announce(self, worker: str, queues: Sequence[str]) -> None:
         self._call("announce", worker, json.dumps(list(queues)))
 
     def retire(self, worker: str) -> None:
-        with unavailable():
-            self._redis.hdel(self._key("workers"), worker)
+        self._call("retire", worker)
+
+    def bury(self) -> None:
+        self._call("bury", _ms(self._policy.worker_silence_seconds))
+
+    def set_caps(self, tenant: str, caps: Caps | None) -> None:
+        self._call("set_caps", tenant, "" if caps is None else _caps(caps))
 
     def rescue(self, limit: int = 100) -> list[Job]:
-        return [_job(answer) for answer in self._call("rescue", limit)[1:]]
+        return [job_of(answer) for answer in self._call("rescue", limit)[1:]]
 
     def expire(self, limit: int = 100) -> list[Job]:
-        return [_job(answer) for answer in self._call("expire", limit)[1:]]
+        return [job_of(answer) for answer in self._call("expire", limit)[1:]]
 
     def claimable(self, queue: str) -> int:
-        return int(self._call("claimable", queue)[1])
+        return int(self._call("claimable", queue, self._caps)[1])
 
     def outdated(self, limit: int = 100) -> list[str]:
         return _texts(self._call("outdated", limit)[1])
 
     def get(self, job_id: str) -> Job:
-        return _job(self._call("get", job_id))
+        return job_of(self._call("get", job_id))
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
         with unavailable():
@@ -172,7 +181,7 @@ class RedisJobStore:
             for job_id in page:
                 self._script(keys=[self._prefix], args=["get", self._time(), job_id], client=records)
             # A job removed between the index and the record is refused here, and left out.
-            return [_job(answer) for answer in records.execute() if answer[0] == b"ok"]
+            return [job_of(answer) for answer in records.execute() if answer[0] == b"ok"]
 
     def count(self, which: JobFilter) -> int:
         with unavailable():
@@ -181,16 +190,16 @@ class RedisJobStore:
                 reads.zcard(bucket)
             return sum(reads.execute())
 
-    def pace(self, queue: str) -> float | None:
+    def paces(self, queue: str) -> Mapping[str, Pace]:
         with unavailable():
-            milliseconds = self._redis.hget(self._key("pace"), queue)
-        return None if milliseconds is None else float(milliseconds) / 1000
+            learned: dict[Any, Any] = self._redis.hgetall(self._key("pace", queue))
+        return {kind.decode(): pace_of(averages) for kind, averages in learned.items()}
 
     def workers(self) -> list[Worker]:
         with unavailable():
             said = self._redis.hgetall(self._key("workers"))
         heard_since = self.now() - self._policy.worker_silence_seconds
-        workers = (_worker(name, entry) for name, entry in said.items())
+        workers = (worker_of(name, entry) for name, entry in said.items())
         return sorted(worker for worker in workers if worker.seen_at >= heard_since)
 
     def now(self) -> float:
@@ -203,6 +212,28 @@ class RedisJobStore:
     def ping(self) -> None:
         with unavailable():
             self._redis.ping()
+
+    def _told(self, new: NewJob) -> dict[str, Any]:
+        """What the script needs to know of a new job beside its names and its spec; a record holds texts."""
+        record = {
+            "steps": str(new.steps),
+            "priority": new.priority,
+            "max": str(self._policy.max_attempts),
+            "retention": str(_ms(self._policy.retention_seconds)),
+            "request": new.request_id,
+            "trace": new.traceparent,
+            "pace": new.pace_key,
+            "digest": new.digest,
+        }
+        if new.timeout is not None:
+            record["timeout"] = str(_ms(new.timeout))
+        told: dict[str, Any] = {"record": record, "caps": self._caps, "reuse": new.reuse}
+        if new.expires_in is not None:
+            told["expires_in"] = _ms(new.expires_in)
+        if key := new.idempotency:
+            told |= {"key": _key_name(key.key), "fingerprint": key.fingerprint, "token": key.token}
+            told["key_ms"] = _ms(self._policy.key_seconds)
+        return told
 
     def _held(self, verb: str, lease: Lease, *args: str | int) -> list[Any]:
         return self._call(verb, lease.job_id, lease.worker, lease.attempt, *args)
@@ -242,16 +273,33 @@ def _script_source() -> str:
 
 
 def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str) -> None:
-    job_id = str(args[0])
-    if why == "missing":
-        raise JobNotFoundError(job_id)
-    if why == "lease":
-        raise LeaseLostError(job_id, int(args[2]))
-    raise InvalidTransitionError(job_id, verb, state)
+    subject = str(args[0])
+    match why:
+        case "missing":
+            raise JobNotFoundError(subject)
+        case "lease":
+            raise LeaseLostError(subject, int(args[2]))
+        case "cap":
+            raise TooManyJobsError(str(args[2]))
+        case "key used":
+            raise KeyUsedError
+        case "key reserved":
+            raise KeyReservedError
+        case _:
+            raise InvalidTransitionError(subject, verb, state)
 
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _caps(caps: Caps) -> str:
+    return json.dumps({state: most for state, most in asdict(caps).items() if most is not None})
+
+
+def _key_name(key: str) -> str:
+    """A client's key as part of one of ours, whatever characters it has."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _texts(values: Any) -> list[str]:
@@ -264,44 +312,3 @@ def _event(entry: Json) -> Event:
 
 def _by_id(log: list[Any]) -> dict[int, Event]:
     return {event.id: event for event in map(_event, map(json.loads, log))}
-
-
-def _worker(name: Any, entry: Any) -> Worker:
-    told = json.loads(entry)
-    return Worker(name.decode(), tuple(told["queues"]), told["seen"] / 1000)
-
-
-def _job(answer: list[Any]) -> Job:
-    """The record from a script's snapshot: fields, spec, outcome, place in the queue."""
-    _, flat, spec, outcome, ahead = answer
-    fields = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
-    ended = json.loads(outcome) if outcome else {}
-    error = ended.get("error")
-    return Job(
-        id=fields["id"],
-        queue=fields["queue"],
-        tenant=fields["tenant"],
-        spec=json.loads(spec),
-        state=JobState(fields["state"]),
-        priority=Priority(fields["priority"]),
-        created_at=int(fields["created"]) / 1000,
-        started_at=_time(fields, "started"),
-        finished_at=_time(fields, "finished"),
-        expires_at=_time(fields, "expires"),
-        queue_deadline=_time(fields, "deadline"),
-        cancel_requested_at=_time(fields, "cancel"),
-        attempt=int(fields["attempt"]),
-        failures=int(fields["failures"]),
-        worker=fields.get("worker"),
-        request_id=fields.get("request", ""),
-        traceparent=fields.get("trace", ""),
-        lease_expires_at=_time(fields, "lease"),
-        ahead=ahead,
-        progress=Progress(fields.get("stage", ""), int(fields.get("step", 0)), int(fields["steps"])),
-        result=ended.get("result"),
-        error=JobError(**error) if error else None,
-    )
-
-
-def _time(fields: dict[str, str], name: str) -> float | None:
-    return int(fields[name]) / 1000 if name in fields else None

@@ -8,16 +8,20 @@
 -- P spec:{id}       STRING  what the client asked for, JSON, written once
 -- P outcome:{id}    STRING  {"result": …} or {"error": …}, JSON
 -- P events:{id}     LIST    the log, oldest first, JSON; progress entries go when the job is final
+-- P attempts:{id}   LIST    attempts that ended otherwise than in success, JSON
 -- P index:{tenant}:{queue}:{state}  ZSET  ids, all scored 0 and so in the order of their creation;
 --                           tenant `*` holds every tenant's
 -- P ready:{queue}            ZSET  queued ids in the order they are taken: by class, then by creation
 -- P ready:{queue}:{tenant}   ZSET  the same of one tenant
 -- P heads:{queue}            ZSET  "{id} {tenant}" of every tenant's first, in the same order
 -- P leases          ZSET    running ids by the time their lease ends
--- P deadlines       ZSET    queued ids by the time they give up waiting
+-- P deadlines       ZSET    ids by the time they have waited, or run, for too long
 -- P retention       ZSET    final ids by the time their record is removed
 -- P queues          SET     names of the queues ever submitted to
--- P pace            HASH    queue -> running average of milliseconds from claim to success
+-- P pace:{queue}    HASH    pace key -> running averages, in ms: "{a step} {the rest of a job}"; '' is any job's
+-- P caps            HASH    tenant -> {"queued": n, "in_progress": n}, JSON, where they are not everybody's
+-- P results:{tenant}  HASH  digest -> the completed job that has it
+-- P keys:{tenant}:{key}  STRING  what a client's key is reserved or was used for, JSON
 -- P workers         HASH    worker -> {"seen": ms, "queues": […]}, JSON
 -- P claims          HASH    worker -> "{nonce} {id} {attempt}" of its latest claim
 -- P history:{tenant} STREAM the tenant's last events but progress, each as "{id} {number in the job's log}"
@@ -32,7 +36,7 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Weight of the newest job in the running average of a queue's pace.
+-- Weight of the newest job in the running averages of a queue's pace.
 local PACE_WEIGHT = 0.2
 -- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
 local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
@@ -68,10 +72,12 @@ end
 
 -- The snapshot a caller gets: the record, its documents, and its place in the queue.
 local function view(job)
-  local flat, ahead = {}, false
+  local flat, ahead, attempts = {}, false, false
   for name, value in pairs(job) do flat[#flat + 1], flat[#flat + 2] = name, value end
   if job.state == 'queued' then ahead = redis.call('ZRANK', key('ready', job.queue), job.id) end
-  return { 'ok', flat, redis.call('GET', key('spec', job.id)), redis.call('GET', key('outcome', job.id)), ahead }
+  if job.attempt ~= '0' then attempts = redis.call('LRANGE', key('attempts', job.id), 0, -1) end
+  local spec, outcome = redis.call('GET', key('spec', job.id)), redis.call('GET', key('outcome', job.id))
+  return { 'ok', flat, spec, outcome, ahead, attempts }
 end
 
 local function emit(job, type, data)
@@ -120,9 +126,9 @@ local function dequeue(queue, tenant, id)
 end
 
 local function leave(job)
+  redis.call('ZREM', P .. 'deadlines', job.id)
   if job.state == 'queued' then
     dequeue(job.queue, job.tenant, job.id)
-    redis.call('ZREM', P .. 'deadlines', job.id)
   else
     redis.call('ZREM', P .. 'leases', job.id)
   end
@@ -134,7 +140,7 @@ local function enter(job, state)
   elseif state ~= 'in_progress' then
     local expires = now + tonumber(job.retention)
     store(job, { finished = int(now), expires = int(expires) })
-    erase(job, 'retention', 'stage', 'lease')
+    erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last')
     redis.call('ZADD', P .. 'retention', expires, job.id)
     compact_log(job)
   end
@@ -172,7 +178,14 @@ local function end_attempt(job, verb, target, data)
   data.attempt, data.worker = tonumber(job.attempt), job.worker
   store(job, { ended_by = verb .. ' ' .. job.worker .. ' ' .. job.attempt })
   if job.cancel then target = 'cancelled' end
-  if target == 'queued' then erase(job, 'worker', 'lease', 'started', 'stage', 'step') end
+  if target ~= 'completed' then
+    redis.call('RPUSH', key('attempts', job.id), cjson.encode({
+      attempt = data.attempt, worker = job.worker, started = tonumber(job.started), ended = now, error = data.error,
+    }))
+  end
+  if target == 'queued' then
+    erase(job, 'worker', 'lease', 'started', 'stage', 'step', 'ends', 'first', 'last')
+  end
   move(job, verb, target, data)
   return view(job)
 end
@@ -200,24 +213,87 @@ local function due_jobs(set, limit)
   return jobs
 end
 
+-- How many more of a tenant's jobs may be in a state, by its own caps or else by those of everybody.
+local function room(tenant, state, everybodys)
+  local own = redis.call('HGET', P .. 'caps', tenant)
+  local most = cjson.decode(own or everybodys)[state]
+  if not most then return math.huge end
+  local taken = 0
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    taken = taken + redis.call('ZCARD', index(tenant, { queue = queue }, state))
+  end
+  return math.max(0, most - taken)
+end
+
+-- What a client's key stands for until its time is over, or nil: {ends, token} while it is reserved, and
+-- {ends, token, fingerprint, job} once it was used.
+local function key_entry(name)
+  local text = redis.call('GET', name)
+  local entry = text and cjson.decode(text)
+  return entry and entry.ends > now and entry or nil
+end
+
+local function write_key(name, entry, milliseconds)
+  entry.ends = now + milliseconds
+  redis.call('SET', name, cjson.encode(entry), 'PX', milliseconds)
+end
+
+local function use_key(new, tenant, id)
+  if not new.key then return end
+  local entry = { token = new.token, fingerprint = new.fingerprint, job = id }
+  write_key(key('keys', tenant .. ':' .. new.key), entry, new.key_ms)
+end
+
+-- The job that a submit was already answered with, or may be answered with at no cost; or a refusal.
+local function settled(new, tenant)
+  local entry = new.key and key_entry(key('keys', tenant .. ':' .. new.key))
+  if entry and entry.job then
+    local job = fetch(entry.job)
+    if job and entry.fingerprint ~= new.fingerprint then return { 'refused', 'key used', '' } end
+    if job then return view(job) end -- else it was removed since
+  elseif entry and entry.token ~= new.token then
+    return { 'refused', 'key reserved', '' }
+  end
+  local done = new.reuse and fetch(redis.call('HGET', key('results', tenant), new.record.digest) or '')
+  if not done or done.state ~= 'completed' then return nil end
+  use_key(new, tenant, done.id)
+  return view(done)
+end
+
 local verbs = {}
 
-function verbs.submit(id, queue, tenant, spec, steps, priority, expires_in, max_attempts, retention, request, trace)
+function verbs.submit(id, queue, tenant, spec, told)
   local known = fetch(id)
   if known then return view(known) end
-  local job = { id = id, queue = queue, tenant = tenant }
-  store(job, {
-    queue = queue, tenant = tenant, priority = priority, created = int(now), attempt = '0', failures = '0',
-    steps = steps, max = max_attempts, retention = retention, request = request, trace = trace,
-  })
-  if expires_in ~= '' then
-    store(job, { deadline = int(now + tonumber(expires_in)) })
-    redis.call('ZADD', P .. 'deadlines', job.deadline, id)
+  local new = cjson.decode(told)
+  local answer = settled(new, tenant)
+  if answer then return answer end
+  if room(tenant, 'queued', new.caps) == 0 then return { 'refused', 'cap', '' } end
+  local job, record = { id = id }, new.record
+  record.queue, record.tenant, record.created, record.attempt, record.failures = queue, tenant, int(now), '0', '0'
+  if new.expires_in then
+    record.deadline = int(now + new.expires_in)
+    redis.call('ZADD', P .. 'deadlines', record.deadline, id)
   end
+  store(job, record)
   redis.call('SET', key('spec', id), spec)
   redis.call('SADD', P .. 'queues', queue)
+  use_key(new, tenant, id)
   move(job, 'submit', 'queued', { by = 'submit' })
   return view(job)
+end
+
+function verbs.reserve(tenant, name, token, milliseconds)
+  local entry = key_entry(key('keys', tenant .. ':' .. name))
+  if entry and not entry.job and entry.token ~= token then return { 'refused', 'key reserved', '' } end
+  if not entry then write_key(key('keys', tenant .. ':' .. name), { token = token }, milliseconds) end
+  return { 'ok' }
+end
+
+function verbs.unreserve(tenant, name, token)
+  local entry = key_entry(key('keys', tenant .. ':' .. name))
+  if entry and not entry.job and entry.token == token then redis.call('DEL', key('keys', tenant .. ':' .. name)) end
+  return { 'ok' }
 end
 
 -- What the worker claimed last, if this is the same claim again because its answer got lost.
@@ -232,24 +308,36 @@ end
 local function grant(job, worker, lease, nonce)
   local attempt = tonumber(job.attempt) + 1
   store(job, { worker = worker, attempt = int(attempt), started = int(now), lease = int(now + lease), step = '0' })
-  redis.call('ZADD', P .. 'leases', job.lease, job.id)
-  redis.call('HSET', P .. 'claims', worker, nonce .. ' ' .. job.id .. ' ' .. job.attempt)
   move(job, 'claim', 'in_progress', { by = 'claim', attempt = attempt, worker = worker })
+  redis.call('ZADD', P .. 'leases', job.lease, job.id)
+  if job.timeout then
+    store(job, { ends = int(now + job.timeout) })
+    redis.call('ZADD', P .. 'deadlines', job.ends, job.id)
+  end
+  redis.call('HSET', P .. 'claims', worker, nonce .. ' ' .. job.id .. ' ' .. job.attempt)
   return view(job)
 end
 
+-- A queued job that nobody took in time expires; a running one that takes too long fails.
 local function expire(job)
+  local running = job.state == 'in_progress'
   local error = { code = 'expired', message = 'No worker took the job before its deadline.' }
+  if running then
+    local message = 'Attempt %d took longer than the %g s it was given.'
+    error = { code = 'timeout', message = message:format(job.attempt, job.timeout / 1000) }
+  end
   redis.call('SET', key('outcome', job.id), cjson.encode({ error = error }))
+  if running then return end_attempt(job, 'expire', 'failed', { by = 'expire', error = error }) end
   move(job, 'expire', 'expired', { by = 'expire', error = error })
   return view(job)
 end
 
-function verbs.claim(queue, worker, lease, nonce)
+function verbs.claim(queue, worker, lease, nonce, caps)
   local again = claimed(worker, nonce)
   if again then return view(again) end
+  local passed_over = 0
   while true do
-    local head = redis.call('ZRANGE', key('heads', queue), 0, 0)[1]
+    local head = redis.call('ZRANGE', key('heads', queue), passed_over, passed_over)[1]
     if not head then return { 'refused', 'claim', '' } end
     local id, tenant = head:match('^(%S+) (%S+)$')
     local job = fetch(id)
@@ -257,6 +345,8 @@ function verbs.claim(queue, worker, lease, nonce)
       dequeue(queue, tenant, id) -- its record was deleted by hand
     elseif job.deadline and job.attempt == '0' and tonumber(job.deadline) <= now then
       expire(job) -- a job that ran before has no deadline left to miss
+    elseif room(tenant, 'in_progress', caps) == 0 then
+      passed_over = passed_over + 1
     else
       return grant(job, worker, lease, nonce)
     end
@@ -269,6 +359,10 @@ function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps)
   local fields = { lease = int(now + lease) }
   if stage ~= '' and (stage ~= job.stage or step ~= job.step) then
     fields.stage, fields.step, fields.steps = stage, step, steps
+    if step ~= job.step then
+      fields.last = int(now) .. ' ' .. step
+      fields.first = job.first or fields.last
+    end
     emit(job, 'progress', { stage = stage, step = tonumber(step), steps = tonumber(steps) })
   end
   store(job, fields)
@@ -276,14 +370,34 @@ function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps)
   return { 'ok', job.cancel and 1 or 0 }
 end
 
+local function average(job, name, step, rest)
+  local known = redis.call('HGET', key('pace', job.queue), name)
+  if known then
+    local old_step, old_rest = known:match('^(%S+) (%S+)$')
+    step, rest = old_step + PACE_WEIGHT * (step - old_step), old_rest + PACE_WEIGHT * (rest - old_rest)
+  end
+  redis.call('HSET', key('pace', job.queue), name, string.format('%.3f %.3f', step, rest))
+end
+
+-- How long such jobs take, and a step of them, by the times of the first and the last step that was told of.
+local function learn_pace(job)
+  local took = now - job.started
+  average(job, '', 0, took)
+  if job.pace == '' or not job.first then return end
+  local first, from = job.first:match('^(%S+) (%S+)$')
+  local last, to = job.last:match('^(%S+) (%S+)$')
+  if tonumber(to) <= tonumber(from) then return end
+  local step = (last - first) / (to - from)
+  average(job, job.pace, step, math.max(0, took - step * (to - from + 1)))
+end
+
 function verbs.succeed(id, worker, attempt, result)
   local job, answer = held(id, worker, attempt)
   if not job then return answer end
   if not job.cancel then
     redis.call('SET', key('outcome', id), result)
-    local took, pace = now - tonumber(job.started), redis.call('HGET', P .. 'pace', job.queue)
-    if pace then took = pace + PACE_WEIGHT * (took - pace) end
-    redis.call('HSET', P .. 'pace', job.queue, int(took))
+    learn_pace(job)
+    if job.digest ~= '' then redis.call('HSET', key('results', job.tenant), job.digest, id) end
   end
   return end_attempt(job, 'succeed', 'completed', { by = 'succeed' })
 end
@@ -341,7 +455,15 @@ function verbs.expire(limit)
   return answers
 end
 
-function verbs.claimable(queue) return { 'ok', redis.call('ZCARD', key('ready', queue)) } end
+function verbs.claimable(queue, caps)
+  local jobs = 0
+  for _, head in ipairs(redis.call('ZRANGE', key('heads', queue), 0, -1)) do
+    local tenant = head:match(' (%S+)$')
+    local waiting = redis.call('ZCARD', key('ready', queue .. ':' .. tenant))
+    jobs = jobs + math.min(waiting, room(tenant, 'in_progress', caps))
+  end
+  return { 'ok', jobs }
+end
 
 function verbs.outdated(limit) return { 'ok', due('retention', limit) } end
 
@@ -351,12 +473,33 @@ function verbs.remove(id)
   if not job.finished then return { 'refused', 'state', job.state } end
   for _, scope in ipairs({ job.tenant, '*' }) do redis.call('ZREM', index(scope, job, job.state), id) end
   redis.call('ZREM', P .. 'retention', id)
-  redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id))
+  local results = key('results', job.tenant)
+  if redis.call('HGET', results, job.digest) == id then redis.call('HDEL', results, job.digest) end
+  redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('attempts', id))
   return { 'ok' }
 end
 
 function verbs.announce(worker, queues)
   redis.call('HSET', P .. 'workers', worker, '{"seen":' .. int(now) .. ',"queues":' .. queues .. '}')
+  return { 'ok' }
+end
+
+function verbs.retire(worker)
+  redis.call('HDEL', P .. 'workers', worker)
+  redis.call('HDEL', P .. 'claims', worker)
+  return { 'ok' }
+end
+
+function verbs.bury(silence)
+  local said = redis.call('HGETALL', P .. 'workers')
+  for i = 1, #said, 2 do
+    if cjson.decode(said[i + 1]).seen < now - silence then verbs.retire(said[i]) end
+  end
+  return { 'ok' }
+end
+
+function verbs.set_caps(tenant, caps)
+  if caps == '' then redis.call('HDEL', P .. 'caps', tenant) else redis.call('HSET', P .. 'caps', tenant, caps) end
   return { 'ok' }
 end
 

@@ -45,7 +45,13 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     stopped = Event()
     stop_on_signals(stopped)
     dispatcher = Dispatcher(broker_url(settings.redis_address))
-    maintenance = Maintenance(open_store(settings), open_artifacts(settings), dispatcher, list(CATALOG))
+    maintenance = Maintenance(
+        open_store(settings),
+        open_artifacts(settings),
+        dispatcher,
+        list(CATALOG),
+        lease_seconds=settings.lease_seconds,
+    )
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
     sweeper.start()
     programs = worker_programs(gpus, queues, socket.gethostname())

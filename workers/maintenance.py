@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from threading import Event
 
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
-from jobs.errors import JobsError
+from jobs.errors import JobsError, StoreUnavailableError
 from jobs.state import JobState
 from jobs.store import JobStore
 
@@ -19,15 +20,35 @@ _log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """One sweeper over all jobs. Each duty is a method, takes little, and may be repeated."""
+    """One sweeper over all jobs. Each duty is a method, takes little, and may be repeated.
+
+    Args:
+        store: the job records.
+        artifacts: the files of jobs.
+        dispatcher: wakes workers.
+        queues: the queues whose messages are counted.
+        lease_seconds: how long a lease lasts without a heartbeat.
+        clock: seconds that only go up.
+    """
 
     def __init__(
-        self, store: JobStore, artifacts: ArtifactStore, dispatcher: Dispatcher, queues: Sequence[str]
+        self,
+        store: JobStore,
+        artifacts: ArtifactStore,
+        dispatcher: Dispatcher,
+        queues: Sequence[str],
+        *,
+        lease_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._artifacts = artifacts
         self._dispatcher = dispatcher
         self._queues = queues
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._away_since: float | None = None
+        self._rescue_from = clock()
         self._missing = dict.fromkeys(queues, 0)  # messages, at the last sweep
 
     def run(self, stopped: Event, every_seconds: float) -> None:
@@ -37,7 +58,7 @@ class Maintenance:
 
     def sweep(self) -> None:
         """Every duty once. One that fails keeps none of the others from being done, now or next time."""
-        for duty in (self.rescue, self.expire, self.relay, self.prune):
+        for duty in (self.rescue, self.expire, self.relay, self.bury, self.prune):
             try:
                 duty()
             except JobsError as error:
@@ -46,16 +67,22 @@ class Maintenance:
                 _log.exception("Maintenance, %s, broke", duty.__name__)
 
     def rescue(self) -> None:
-        """Send jobs whose worker stopped answering round again."""
+        """Send jobs whose worker stopped answering round again.
+
+        Once the store was away for a while, a lease that ran out meanwhile says nothing about its worker:
+        for one lease the heartbeats come first.
+        """
+        if not self._leases_can_be_trusted():
+            return
         for job in self._store.rescue():
             _log.warning("Rescued job %s after attempt %d: %s", job.id, job.attempt, job.state)
             if job.state is JobState.QUEUED:
                 self._dispatcher.nudge(job)
 
     def expire(self) -> None:
-        """End jobs that waited longer than they were willing to."""
+        """End jobs that waited longer than they were willing to, and attempts that take too long."""
         for job in self._store.expire():
-            _log.info("Job %s expired in the queue", job.id)
+            _log.info("Job %s ran out of time: %s", job.id, job.state)
 
     def relay(self) -> None:
         """Send messages where fewer wait than there are jobs to claim.
@@ -70,6 +97,10 @@ class Maintenance:
             for _ in range(lost):
                 self._dispatcher.wake(queue)
 
+    def bury(self) -> None:
+        """Forget workers that went without a word."""
+        self._store.bury()
+
     def prune(self) -> None:
         """Forget jobs whose retention ran out: the artifacts first, so that none is left without a job."""
         for job_id in self._store.outdated():
@@ -79,3 +110,16 @@ class Maintenance:
                 self._store.remove(job_id)
             except JobsError as error:  # one that cannot be removed must not keep the others
                 _log.warning("Job %s cannot be pruned: %s", job_id, error)
+
+    def _leases_can_be_trusted(self) -> bool:
+        now = self._clock()
+        try:
+            self._store.ping()
+        except StoreUnavailableError:
+            self._away_since = now if self._away_since is None else self._away_since
+            raise
+        # A shorter absence left every lease the time for another heartbeat, of which there are three a lease.
+        if self._away_since is not None and now - self._away_since > self._lease_seconds / 3:
+            self._rescue_from = now + self._lease_seconds
+        self._away_since = None
+        return now >= self._rescue_from

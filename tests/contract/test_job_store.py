@@ -1,12 +1,33 @@
 """One suite for every JobStore: what the verbs promise, whoever keeps the records."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from jobs.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
-from jobs.policy import Policy
-from jobs.state import FINAL_STATES, Job, JobError, JobFilter, JobState, Lease, NewJob, Priority, Progress
+from jobs.errors import (
+    InvalidTransitionError,
+    JobNotFoundError,
+    KeyReservedError,
+    KeyUsedError,
+    LeaseLostError,
+    TooManyJobsError,
+)
+from jobs.policy import Caps, Policy
+from jobs.state import (
+    ANY_KIND,
+    FINAL_STATES,
+    Attempt,
+    IdempotencyKey,
+    Job,
+    JobError,
+    JobFilter,
+    JobState,
+    Lease,
+    NewJob,
+    Priority,
+    Progress,
+)
 from jobs.store import JobStore
 from jobs.store_memory import MemoryJobStore
 from jobs.store_redis import RedisJobStore, connect
@@ -500,6 +521,242 @@ class TestSweeps:
         assert store.get(job.id) == job
 
 
+class TestAttempts:
+    def test_of_a_job_that_succeeds_at_once_are_one_without_an_error(self, store, clock):
+        assert submitted(store).attempts == ()
+        job, began = store.claim(QUEUE, "gpu0@host"), clock.time
+        assert job.attempts == (Attempt(1, "gpu0@host", began),)
+        clock.pass_seconds(5)
+        done = store.succeed(job.lease, {})
+        assert done.attempts == store.get(job.id).attempts == (Attempt(1, "gpu0@host", began, clock.time),)
+
+    def test_keep_the_worker_and_the_error_of_each(self, store, clock):
+        submitted(store)
+        began = clock.time
+        store.retry(store.claim(QUEUE, "w1").lease, OOM)
+        store.release(store.claim(QUEUE, "w2").lease)
+        store.claim(QUEUE, "w3")
+        clock.pass_seconds(31)
+        (rescued,) = store.rescue()
+        failed = store.fail(store.claim(QUEUE, "w4").lease, OOM)
+        assert failed.attempts == (
+            Attempt(1, "w1", began, began, OOM),
+            Attempt(2, "w2", began, began),
+            Attempt(3, "w3", began, clock.time, rescued.error),
+            Attempt(4, "w4", clock.time, clock.time, OOM),
+        )
+        assert rescued.attempts == failed.attempts[:3]
+
+    def test_of_a_cancelled_job_do_not_take_the_error_of_the_one_before(self, store):
+        submitted(store)
+        store.retry(store.claim(QUEUE, "w1").lease, OOM)
+        job = store.claim(QUEUE, "w1")
+        store.cancel(job.id)
+        assert [attempt.error for attempt in store.release(job.lease).attempts] == [OOM, None]
+
+    def test_that_were_used_up_are_all_there_in_the_end(self, store):
+        submitted(store)
+        for number in (1, 2, 3):
+            job = store.retry(store.claim(QUEUE, f"w{number}").lease, JobError("oom", f"No {number}."))
+        assert job.state == "failed"
+        assert [(a.number, a.worker, a.error.message) for a in job.attempts] == [
+            (1, "w1", "No 1."),
+            (2, "w2", "No 2."),
+            (3, "w3", "No 3."),
+        ]
+
+
+class TestTimeout:
+    def test_fails_an_attempt_that_takes_too_long_although_it_is_alive(self, store, clock):
+        job = claimed(store, timeout=40)
+        assert job.run_deadline == clock.time + 40
+        clock.pass_seconds(20)
+        store.heartbeat(job.lease)
+        assert store.expire() == []
+        clock.pass_seconds(20)
+        (failed,) = store.expire()
+        assert failed == store.get(job.id)
+        assert (failed.state, failed.error.code, failed.run_deadline) == ("failed", "timeout", None)
+        assert "40 s" in failed.error.message
+        with pytest.raises(LeaseLostError):
+            store.heartbeat(job.lease)
+
+    def test_begins_anew_with_each_attempt_and_stands_still_in_the_queue(self, store, clock):
+        job = claimed(store, timeout=40)
+        clock.pass_seconds(35)
+        assert store.release(job.lease).run_deadline is None
+        clock.pass_seconds(3600)
+        assert store.expire() == []
+        again = store.claim(QUEUE, "w1")
+        clock.pass_seconds(39)
+        store.heartbeat(again.lease)
+        assert store.expire() == []
+
+    def test_does_not_matter_to_a_job_that_ended(self, store, clock):
+        job = claimed(store, timeout=40)
+        store.succeed(job.lease, {})
+        clock.pass_seconds(41)
+        assert store.expire() == []
+
+    def test_yields_to_a_cancel_that_was_acknowledged(self, store, clock):
+        job = claimed(store, timeout=40)
+        store.cancel(job.id)
+        clock.pass_seconds(40)
+        assert [job.state for job in store.expire()] == ["cancelled"]
+
+
+class TestCaps:
+    def test_on_jobs_in_progress_pass_over_a_tenant_without_holding_up_others(self, store):
+        store.set_caps("a", Caps(in_progress=1))
+        for number, tenant in enumerate("aaabb"):
+            submitted(store, number, tenant=tenant, priority=Priority.HIGH if tenant == "a" else Priority.LOW)
+        first = store.claim(QUEUE, "w1")
+        assert store.claimable(QUEUE) == 2
+        assert [first.id, *(f"job_{number:04}" for number in taken(store))] == [
+            "job_0000",
+            "job_0003",
+            "job_0004",
+        ]
+        assert (store.claimable(QUEUE), store.get("job_0001").ahead) == (0, 0)
+        store.succeed(first.lease, {})
+        assert taken(store) == [1]
+
+    def test_on_jobs_in_progress_count_over_all_queues(self, store):
+        store.set_caps("a", Caps(in_progress=2))
+        for number in range(4):
+            submitted(store, number, tenant="a", queue=f"q{number % 2}")
+        assert [store.claimable(queue) for queue in ("q0", "q1")] == [2, 2]
+        assert [bool(store.claim(f"q{number % 2}", "w1")) for number in range(4)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+
+    def test_on_queued_jobs_refuse_one_too_many_until_one_has_left(self, store):
+        store.set_caps("a", Caps(queued=2))
+        first = submitted(store, 1, tenant="a")
+        submitted(store, 2, tenant="a", queue="ti2v-5B")
+        with pytest.raises(TooManyJobsError):
+            submitted(store, 3, tenant="a")
+        assert submitted(store, 1, tenant="a") == first  # not a new one
+        submitted(store, 4, tenant="b")
+        store.claim(QUEUE, "w1")
+        assert submitted(store, 3, tenant="a").state == "queued"
+
+    def test_never_refuse_a_job_that_comes_back(self, store):
+        store.set_caps("a", Caps(queued=1))
+        job = claimed(store, 1, tenant="a")
+        submitted(store, 2, tenant="a")
+        assert store.release(job.lease).state == "queued"
+
+    def test_of_everybody_hold_unless_a_tenant_has_its_own(self, request, clock):
+        policy = Policy(caps=Caps(queued=1, in_progress=0))
+        redis = connect(request.getfixturevalue("redis_url"))
+        for store in (MemoryJobStore(policy, clock), RedisJobStore(redis, policy, clock=clock)):
+            store.set_caps("rich", Caps())
+            submitted(store, 1)
+            with pytest.raises(TooManyJobsError):
+                submitted(store, 2)
+            for number in (3, 4):
+                submitted(store, number, tenant="rich")
+            assert taken(store) == [3, 4]
+            store.set_caps("rich", None)
+            submitted(store, 5, tenant="rich")
+            assert taken(store) == []
+
+
+class TestIdempotency:
+    KEY = IdempotencyKey("client key £ 1", "same", "t1")
+
+    def test_answers_the_same_request_with_the_same_job_in_any_state(self, store):
+        first = submitted(store, 1, idempotency=self.KEY)
+        again = replace(self.KEY, token="t2")
+        assert submitted(store, 2, idempotency=again) == first
+        done = store.succeed(store.claim(QUEUE, "w1").lease, {})
+        assert submitted(store, 3, idempotency=again) == done
+        assert store.count(JobFilter()) == 1
+
+    def test_refuses_another_request_under_the_same_key(self, store):
+        submitted(store, 1, idempotency=self.KEY)
+        with pytest.raises(KeyUsedError):
+            submitted(store, 2, idempotency=replace(self.KEY, fingerprint="other"))
+
+    def test_keeps_the_keys_of_tenants_apart(self, store):
+        for number, tenant in enumerate("ab"):
+            assert submitted(store, number, tenant=tenant, idempotency=self.KEY).tenant == tenant
+
+    def test_forgets_a_key_after_its_time_and_with_its_job(self, store, clock):
+        submitted(store, 1, idempotency=self.KEY)
+        clock.pass_seconds(24 * 3600)
+        assert submitted(store, 2, idempotency=self.KEY).id == "job_0002"
+        store.cancel("job_0002")
+        store.remove("job_0002")
+        assert submitted(store, 3, idempotency=replace(self.KEY, fingerprint="other")).id == "job_0003"
+
+    def test_refuses_a_key_that_another_request_has_reserved(self, store):
+        store.reserve("default", self.KEY.key, "t1")
+        store.reserve("default", self.KEY.key, "t1")
+        store.reserve("acme", self.KEY.key, "t2")
+        with pytest.raises(KeyReservedError):
+            store.reserve("default", self.KEY.key, "t2")
+        with pytest.raises(KeyReservedError):
+            submitted(store, 1, idempotency=replace(self.KEY, token="t2"))
+        assert submitted(store, 1, idempotency=self.KEY).id == "job_0001"
+        store.reserve("default", self.KEY.key, "t2")  # used by now, so that the submit will tell
+
+    def test_frees_a_reservation_that_is_given_up_or_left(self, store, clock):
+        store.reserve("default", self.KEY.key, "t1")
+        store.unreserve("default", self.KEY.key, "t2")
+        with pytest.raises(KeyReservedError):
+            store.reserve("default", self.KEY.key, "t3")
+        store.unreserve("default", self.KEY.key, "t1")
+        store.reserve("default", self.KEY.key, "t3")
+        clock.pass_seconds(60)
+        store.reserve("default", self.KEY.key, "t4")
+
+    def test_a_key_that_was_used_is_not_given_up(self, store):
+        submitted(store, 1, idempotency=self.KEY)
+        store.unreserve("default", self.KEY.key, "t1")
+        assert submitted(store, 2, idempotency=self.KEY).id == "job_0001"
+
+    def test_a_refused_submit_uses_no_key(self, store):
+        store.set_caps("default", Caps(queued=0))
+        with pytest.raises(TooManyJobsError):
+            submitted(store, 1, idempotency=self.KEY)
+        store.set_caps("default", None)
+        assert submitted(store, 2, idempotency=replace(self.KEY, fingerprint="other")).id == "job_0002"
+
+
+class TestReuse:
+    def test_answers_with_a_completed_job_of_the_same_digest(self, store):
+        done = store.succeed(claimed(store, 1, digest="d").lease, {"artifact": "a.mp4"})
+        assert submitted(store, 2, digest="d", reuse=True) == done
+        assert store.count(JobFilter()) == 1
+
+    @pytest.mark.parametrize(
+        "changes", [{"digest": "e"}, {"reuse": False}, {"tenant": "acme"}, {"digest": ""}], ids=str
+    )
+    def test_makes_another_job_of_anything_else(self, store, changes):
+        store.succeed(claimed(store, 1, digest="d").lease, {})
+        named = {"digest": "d", "reuse": True} | changes
+        assert submitted(store, 2, **named).id == "job_0002"
+
+    def test_takes_no_job_that_is_not_completed_or_is_gone(self, store):
+        running = claimed(store, 1, digest="d")
+        assert submitted(store, 2, digest="d", reuse=True).id == "job_0002"
+        store.succeed(running.lease, {})
+        store.remove(running.id)
+        assert submitted(store, 3, digest="d", reuse=True).id == "job_0003"
+
+    def test_counts_for_the_idempotency_key(self, store):
+        done = store.succeed(claimed(store, 1, digest="d").lease, {})
+        key = IdempotencyKey("k", "same")
+        submitted(store, 2, digest="d", reuse=True, idempotency=key)
+        store.succeed(claimed(store, 3, digest="d").lease, {})
+        assert submitted(store, 4, digest="d", reuse=True, idempotency=key) == done
+
+
 class TestReads:
     def test_find_and_count_by_state_tenant_and_queue(self, store):
         for number in range(12):
@@ -537,8 +794,8 @@ class TestReads:
         store.claim(QUEUE, "w1")
         assert [store.get(f"job_{number:04}").ahead for number in (1, 2, 3)] == [None, 0, 1]
 
-    def test_pace_learns_from_successes_only(self, store, clock):
-        assert store.pace("t2v-A14B") is None
+    def test_paces_learn_from_successes_only(self, store, clock):
+        assert store.paces(QUEUE) == {}
         for number, seconds in enumerate((10, 20)):
             job = claimed(store, number)
             clock.pass_seconds(seconds)
@@ -546,7 +803,31 @@ class TestReads:
         job = claimed(store, 3)
         clock.pass_seconds(1)
         store.fail(job.lease, OOM)
-        assert store.pace("t2v-A14B") == pytest.approx(12.0)
+        (average,) = store.paces(QUEUE).values()
+        assert (average.per_step, average.rest) == (0, pytest.approx(12.0))
+        assert store.paces("ti2v-5B") == {}
+
+    def test_paces_tell_steps_from_the_rest_for_each_kind(self, store, clock):
+        for number, (kind, step_seconds) in enumerate([("a", 2), ("a", 7), ("b", 4)]):
+            job = claimed(store, number, pace_key=kind)
+            clock.pass_seconds(30)  # loading
+            for step in (11, 12, 13):  # it went on from a checkpoint
+                clock.pass_seconds(step_seconds)
+                store.heartbeat(job.lease, Progress("denoising", step, 13))
+            clock.pass_seconds(10)  # decoding, encoding
+            store.heartbeat(job.lease, Progress("encoding", 13, 13))
+            store.succeed(job.lease, {})
+        paces = store.paces(QUEUE)
+        assert {kind: (pace.per_step, pace.rest) for kind, pace in paces.items() if kind != ANY_KIND} == {
+            "a": (pytest.approx(3), pytest.approx(40)),
+            "b": (pytest.approx(4), pytest.approx(40)),
+        }
+
+    def test_paces_of_jobs_with_too_few_steps_tell_of_any_kind_alone(self, store):
+        job = claimed(store, pace_key="a")
+        store.heartbeat(job.lease, Progress("denoising", 1, 1))
+        store.succeed(job.lease, {})
+        assert list(store.paces(QUEUE)) == [ANY_KIND]
 
     def test_workers_are_those_heard_of_lately(self, store, clock):
         store.announce("w1", ["a", "b"])
@@ -559,6 +840,14 @@ class TestReads:
             ("w2", ("b",)),
         ]
         clock.pass_seconds(11)
+        assert [worker.name for worker in store.workers()] == ["w2"]
+
+    def test_workers_not_heard_of_lately_are_buried(self, store, clock):
+        store.announce("w1", ["a"])
+        clock.pass_seconds(61)
+        store.announce("w2", ["a"])
+        store.bury()
+        clock.time -= 30
         assert [worker.name for worker in store.workers()] == ["w2"]
 
     def test_the_clock_is_the_injected_one(self, store, clock):

@@ -11,8 +11,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from redis import Redis
 
 from jobs.errors import JobNotFoundError, JobsError
-from jobs.policy import Policy
-from jobs.state import TRANSITIONS, Event, JobError, JobFilter, JobState, Lease, NewJob, Priority, Progress
+from jobs.policy import Caps, Policy
+from jobs.state import (
+    TRANSITIONS,
+    Event,
+    IdempotencyKey,
+    JobError,
+    JobFilter,
+    JobState,
+    Lease,
+    NewJob,
+    Priority,
+    Progress,
+)
 from jobs.store import JobStore
 from jobs.store_memory import MemoryJobStore
 from jobs.store_redis import RedisJobStore, connect
@@ -22,6 +33,7 @@ IDS = [f"job_{number}" for number in range(4)]
 EDGES = {(t.source, t.target) for t in TRANSITIONS}
 
 jobs = st.sampled_from(IDS)
+limits = st.sampled_from([None, 1, 2])
 workers = st.sampled_from(["w1", "w2"])
 whose = st.sampled_from(["holder", "holder", "holder", "holder", "other worker", "older attempt"])
 
@@ -40,6 +52,8 @@ class Machine(RuleBasedStateMachine):
         self.reference: JobStore = MemoryJobStore(POLICY, lambda: self.now)
         self.store: JobStore = RedisJobStore(self.redis, POLICY, clock=lambda: self.now)
         self.final: dict[str, JobState] = {}
+        self.most: dict[str, int | None] = {}
+        self.running: dict[str, int] = {}
 
     def teardown(self) -> None:
         self.redis.close()
@@ -72,16 +86,40 @@ class Machine(RuleBasedStateMachine):
         expires_in=st.sampled_from([None, 20]),
         tenant=st.sampled_from(["a", "b"]),
         priority=st.sampled_from(Priority),
+        timeout=st.sampled_from([None, 15]),
+        pace_key=st.sampled_from(["", "kind"]),
+        digest=st.sampled_from(["", "d"]),
+        reuse=st.booleans(),
+        key=st.sampled_from([None, None, ("k", "same", "t1"), ("k", "other", "t2")]),
     )
-    def submit(self, job, **wanted):
-        new = NewJob(id=job, queue="q", spec={"n": job}, steps=9, **wanted)
+    def submit(self, job, key, **wanted):
+        idempotency = IdempotencyKey(*key) if key else None
+        new = NewJob(id=job, queue="q", spec={"n": job}, steps=9, idempotency=idempotency, **wanted)
         self.both(lambda store: store.submit(new))
 
     @rule(worker=workers, nonce=st.sampled_from([None, "x", "y"]))
     def claim(self, worker, nonce):
-        first = next((job for job in self.reference.find(JobFilter()) if job.ahead == 0), None)
+        claimable = self.reference.claimable("q")
+        hasty = any(job.queue_deadline for job in self.reference.find(JobFilter(state=JobState.QUEUED)))
         claimed = self.both(lambda store: store.claim("q", worker, nonce))
-        assert claimed or first is None or first.queue_deadline
+        assert claimed or not claimable or hasty
+
+    @rule(tenant=st.sampled_from(["a", "b"]), queued=limits, in_progress=limits)
+    def cap(self, tenant, queued, in_progress):
+        self.both(lambda store: store.set_caps(tenant, Caps(queued=queued, in_progress=in_progress)))
+        self.most[tenant] = in_progress
+
+    @rule(token=st.sampled_from(["t1", "t2"]))
+    def reserve(self, token):
+        self.both(lambda store: store.reserve("a", "k", token))
+
+    @rule(token=st.sampled_from(["t1", "t2"]))
+    def unreserve(self, token):
+        self.both(lambda store: store.unreserve("a", "k", token))
+
+    @rule(worker=workers)
+    def announce(self, worker):
+        self.both(lambda store: store.announce(worker, ["q"]))
 
     @rule(job=jobs, whose=whose, step=st.integers(0, 9), stage=st.sampled_from(["loading", "denoising"]))
     def heartbeat(self, job, whose, step, stage):
@@ -124,6 +162,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         self.both(lambda store: store.rescue())
+        self.both(lambda store: store.bury())
         self.both(lambda store: store.expire())
         self.both(lambda store: store.outdated())
 
@@ -133,7 +172,25 @@ class Machine(RuleBasedStateMachine):
         for job in self.both(lambda store: store.find(JobFilter())):
             self.both(partial(_log, job.id))
         self.both(lambda store: [store.count(JobFilter(state=state)) for state in JobState])
-        self.both(lambda store: store.claimable("q"))
+        self.both(lambda store: (store.claimable("q"), store.workers()))
+        ours, theirs = (store.paces("q") for store in (self.reference, self.store))
+        assert ours.keys() == theirs.keys()
+        for kind, pace in ours.items():  # Redis keeps averages to the microsecond
+            assert theirs[kind].per_step == pytest.approx(pace.per_step, abs=1e-4)
+            assert theirs[kind].rest == pytest.approx(pace.rest, abs=1e-4)
+
+    @invariant()
+    def a_tenant_has_no_more_in_progress_than_when_it_was_capped(self):
+        for tenant in ("a", "b"):
+            running = self.reference.count(JobFilter(tenant=tenant, state=JobState.IN_PROGRESS))
+            assert running <= max(self.running.get(tenant, 0), self.most.get(tenant) or running)
+            self.running[tenant] = running
+
+    @invariant()
+    def the_queue_is_in_order_without_gaps(self):
+        queued = [job for job in self.reference.find(JobFilter()) if job.state is JobState.QUEUED]
+        queued.sort(key=lambda job: (list(Priority).index(job.priority), job.created_at, job.id))
+        assert [job.ahead for job in queued] == list(range(len(queued)))
 
     @invariant()
     def a_final_state_is_never_left(self):
@@ -165,8 +222,8 @@ def test_no_order_of_events_makes_the_stores_disagree_or_breaks_an_invariant(red
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=20,
-            stateful_step_count=40,
+            max_examples=100,
+            stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

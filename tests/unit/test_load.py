@@ -6,7 +6,7 @@ from api.eta import QueueLoad
 from api.load import Load
 from jobs.errors import StoreUnavailableError
 from jobs.policy import Policy
-from jobs.state import NewJob
+from jobs.state import ANY_KIND, NewJob, Pace
 from jobs.store_memory import MemoryJobStore
 
 QUEUES = ("t2v-A14B", "ti2v-5B")
@@ -35,7 +35,7 @@ def test_the_load_of_a_queue_is_its_live_workers_and_its_pace():
     clock.time += 25
     store.succeed(job.lease, {})
     load = Load(store, QUEUES, clock)
-    assert [load.of(queue) for queue in QUEUES] == [QueueLoad(2, 25.0), QueueLoad(1, None)]
+    assert [load.of(queue) for queue in QUEUES] == [QueueLoad(2, {ANY_KIND: Pace(0, 25.0)}), QueueLoad(1)]
     assert load.workers() == {"t2v-A14B": 2, "ti2v-5B": 1}
     assert load.of("another") == QueueLoad()
 

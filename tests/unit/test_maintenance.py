@@ -42,11 +42,21 @@ class Bench:
         self.store = RedisJobStore(connect(url), POLICY, clock=self.clock)
         self.artifacts = artifacts
         self.dispatcher = Dispatcher(broker_url(url))
-        self.maintenance = Maintenance(self.store, artifacts, self.dispatcher, [QUEUE, OTHER_QUEUE])
+        self.maintenance = self.sweeper(self.store)
 
     def close(self) -> None:
         self.dispatcher.close()
         self.redis.close()
+
+    def sweeper(self, store: RedisJobStore) -> Maintenance:
+        return Maintenance(
+            store,
+            self.artifacts,
+            self.dispatcher,
+            [QUEUE, OTHER_QUEUE],
+            lease_seconds=POLICY.lease_seconds,
+            clock=self.clock,
+        )
 
     def submit(self, number: int, **changes: Any) -> Job:
         """As a gateway does: the record, then the message. Ten seconds pass."""
@@ -111,12 +121,76 @@ class TestRescue:
         assert bench.messages() == 0
 
 
+class AwayStore(RedisJobStore):
+    """A store that may be away."""
+
+    away = False
+
+    def ping(self) -> None:
+        if self.away:
+            raise StoreUnavailableError("The store is away.")
+        super().ping()
+
+
+class TestRescueAfterTheStoreWasAway:
+    @pytest.fixture
+    def store(self, redis_url, bench) -> AwayStore:
+        return AwayStore(connect(redis_url), POLICY, clock=bench.clock)
+
+    def absence(self, bench: Bench, store: AwayStore, seconds: float) -> Maintenance:
+        """A sweeper that found the store away for so long, and has just found it again."""
+        maintenance = bench.sweeper(store)
+        store.away = True
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                maintenance.rescue()
+            bench.clock.sleep(seconds / 2)
+        store.away = False
+        maintenance.rescue()
+        return maintenance
+
+    def test_the_heartbeats_of_living_workers_come_first(self, bench, store):
+        alive, dead = bench.claimed(1), bench.claimed(2)
+        maintenance = self.absence(bench, store, 3600)
+        bench.store.heartbeat(alive.lease)
+        bench.clock.sleep(29)
+        maintenance.rescue()
+        assert [bench.store.get(job.id).failures for job in (alive, dead)] == [0, 0]
+        bench.store.heartbeat(alive.lease)
+        bench.clock.sleep(1)
+        maintenance.rescue()
+        assert [bench.store.get(job.id).failures for job in (alive, dead)] == [0, 1]
+
+    def test_a_short_absence_delays_nothing(self, bench, store):
+        dead = bench.claimed(1)
+        bench.clock.sleep(25)
+        self.absence(bench, store, 9)
+        assert bench.store.get(dead.id).failures == 1
+
+
 class TestExpire:
     def test_ends_jobs_that_waited_longer_than_they_were_willing_to(self, bench):
         hasty, patient = bench.submit(1, expires_in=15), bench.submit(2, expires_in=60)
         bench.maintenance.expire()
         assert bench.store.get(hasty.id).state is JobState.EXPIRED
         assert bench.store.get(patient.id).state is JobState.QUEUED
+
+    def test_fails_an_attempt_that_takes_too_long(self, bench):
+        bench.submit(1, timeout=25)
+        job = bench.take()
+        bench.clock.sleep(25)
+        bench.store.heartbeat(job.lease)
+        bench.maintenance.sweep()
+        assert bench.store.get(job.id).state is JobState.FAILED
+
+
+class TestBury:
+    def test_forgets_workers_that_went_without_a_word(self, bench):
+        bench.store.announce("w1", [QUEUE])
+        bench.clock.sleep(3600)
+        bench.store.announce("w2", [QUEUE])
+        bench.maintenance.bury()
+        assert bench.redis.hkeys("wan:workers") == [b"w2"]
 
 
 class TestPrune:
@@ -259,7 +333,7 @@ class TestASweep:
         store = Unlucky(connect(redis_url), POLICY, clock=clock)
         store.error = error
         nudges = EmptyQueues()
-        maintenance = Maintenance(store, LocalArtifactStore(tmp_path), nudges, [QUEUE])
+        maintenance = Maintenance(store, LocalArtifactStore(tmp_path), nudges, [QUEUE], lease_seconds=30)
         late, over, lost = (
             store.submit(new_job(number, expires_in=expires_in)).id
             for number, expires_in in ((1, 5), (2, None), (3, None))
@@ -289,7 +363,7 @@ class TestASweep:
                     third.set()
 
         store = Unlucky(connect(redis_url), POLICY)
-        maintenance = Counting(store, LocalArtifactStore(tmp_path), NotedNudges(), [])
+        maintenance = Counting(store, LocalArtifactStore(tmp_path), NotedNudges(), [], lease_seconds=30)
         sweeper = Thread(target=maintenance.run, args=(stopped, 0.01))
         sweeper.start()
         assert third.wait(PATIENCE_SECONDS)

@@ -61,6 +61,8 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
         REDIS_URL="rediss://:pass%2Fword@redis:6380/1",
         LEASE_SECONDS="45.5",
         MAX_ATTEMPTS="5",
+        TENANT_MAX_QUEUED="200",
+        TENANT_MAX_IN_PROGRESS="4",
         RETENTION_SECONDS="60",
         LOG_LEVEL="debug",
     )
@@ -74,6 +76,8 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
         "s3_secret_key": SecretStr("the-secret-key"),
         "lease_seconds": 45.5,
         "max_attempts": 5,
+        "tenant_max_queued": 200,
+        "tenant_max_in_progress": 4,
         "retention_seconds": 60,
         "log_level": "DEBUG",
     }

@@ -60,10 +60,13 @@ class Gateway:
         return found
 
     def claim(self, job_id: str) -> Job:
-        """Claim a job that is the next of its queue."""
-        job = self.store.claim(self.store.get(job_id).queue, "worker-1")
+        """Claim a job. Those before it in its queue are claimed as well, and given back."""
+        queue, before = self.store.get(job_id).queue, list[Job]()
+        while (job := self.store.claim(queue, "worker-1")) and job.id != job_id:
+            before.append(job)
+        for other in before:
+            self.store.release(other.lease)
         assert job is not None
-        assert job.id == job_id
         return job
 
     def progress(self, job: Job, step: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.state import JobError
+from jobs.state import ANY_KIND, JobError
 from tests.integration.api.conftest import parts_with, serving
 
 UNKNOWN = "job_01m841tz79b74c3p14bqd55sfm"
@@ -56,8 +56,7 @@ def test_a_failed_job_tells_why(gateway):
 def test_with_a_worker_and_a_pace_the_wait_is_estimated(gateway):
     gateway.store.announce("worker-1", ["t2v-A14B"])
     gateway.finished()
-    pace = gateway.store.pace("t2v-A14B")
-    assert pace is not None
+    pace = gateway.store.paces("t2v-A14B")[ANY_KIND].rest
     waiting = [gateway.submit()["eta_seconds"] for _ in range(2)]
     assert all(eta is not None and 0 <= eta <= pace * 3 + 1 for eta in waiting)
 

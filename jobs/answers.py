@@ -1,0 +1,77 @@
+"""From what Redis answers, times in milliseconds, to the values of ``jobs.state``, times in seconds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobs.state import ANY_KIND, Attempt, Job, JobError, JobState, Pace, Priority, Progress, Worker
+
+
+def job_of(answer: list[Any]) -> Job:
+    """The record from a script's snapshot: fields, spec, outcome, place in the queue, ended attempts."""
+    _, flat, spec, outcome, ahead, attempts = answer
+    fields = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+    ended = json.loads(outcome) if outcome else {}
+    return Job(
+        id=fields["id"],
+        queue=fields["queue"],
+        tenant=fields["tenant"],
+        spec=json.loads(spec),
+        state=JobState(fields["state"]),
+        priority=Priority(fields["priority"]),
+        created_at=int(fields["created"]) / 1000,
+        started_at=_time(fields, "started"),
+        finished_at=_time(fields, "finished"),
+        expires_at=_time(fields, "expires"),
+        queue_deadline=_time(fields, "deadline"),
+        run_deadline=_time(fields, "ends"),
+        cancel_requested_at=_time(fields, "cancel"),
+        attempt=int(fields["attempt"]),
+        failures=int(fields["failures"]),
+        worker=fields.get("worker"),
+        lease_expires_at=_time(fields, "lease"),
+        attempts=(*map(_attempt, attempts or ()), *_unended(fields)),
+        timeout=_time(fields, "timeout"),
+        pace_key=fields.get("pace", ANY_KIND),
+        ahead=ahead,
+        progress=Progress(fields.get("stage", ""), int(fields.get("step", 0)), int(fields["steps"])),
+        result=ended.get("result"),
+        error=_error(ended.get("error")),
+        request_id=fields.get("request", ""),
+        traceparent=fields.get("trace", ""),
+    )
+
+
+def worker_of(name: Any, entry: Any) -> Worker:
+    """A worker's entry in the list of those that were heard of."""
+    told = json.loads(entry)
+    return Worker(name.decode(), tuple(told["queues"]), told["seen"] / 1000)
+
+
+def pace_of(averages: Any) -> Pace:
+    """Two running averages, of a step and of all the rest."""
+    per_step, rest = averages.split()
+    return Pace(float(per_step) / 1000, float(rest) / 1000)
+
+
+def _attempt(entry: bytes) -> Attempt:
+    told = json.loads(entry)
+    error = _error(told.get("error"))
+    return Attempt(told["attempt"], told["worker"], told["started"] / 1000, told["ended"] / 1000, error)
+
+
+def _unended(fields: dict[str, str]) -> list[Attempt]:
+    """The attempt that is not in the list: the running one, or the one that completed the job."""
+    if fields["state"] not in (JobState.IN_PROGRESS, JobState.COMPLETED):
+        return []
+    started, finished = int(fields["started"]) / 1000, _time(fields, "finished")
+    return [Attempt(int(fields["attempt"]), fields["worker"], started, finished)]
+
+
+def _error(told: dict[str, str] | None) -> JobError | None:
+    return JobError(**told) if told else None
+
+
+def _time(fields: dict[str, str], name: str) -> float | None:
+    return int(fields[name]) / 1000 if name in fields else None
