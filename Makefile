@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo stop serve worker check test test-fast bench lock format clean
+.PHONY: help setup demo stop serve worker check test test-fast test-compose bench lock format clean
 
 help: ## List these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
 
 setup: $(READY) ## Create .venv with everything, at the locked versions
 
@@ -40,12 +40,17 @@ check: setup ## Lint, types, import contracts
 	ruff check .
 	mypy
 	lint-imports
+	hadolint deploy/Dockerfile.*
+	check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/docker-compose.yml
 
 test: setup ## Every test, on real parts
 	pytest
 
 test-fast: setup ## The tests that take no processes or models
 	pytest tests/unit tests/contract -m "not slow"
+
+test-compose: setup ## Build the containers, run the stack, kill a worker (ARGS="--local-bases")
+	@$(BIN)/python -m scripts.test_compose $(ARGS)
 
 bench: setup ## Measure against plain alternatives, side by side
 	@$(BIN)/python -m scripts.bench
