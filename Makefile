@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo stop serve worker check test test-fast test-compose bench lock format clean
+.PHONY: help setup demo stop serve worker check test test-fast test-compose chaos bench lock format clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ test-fast: setup ## The tests that take no processes or models
 
 test-compose: setup ## Build the containers, run the stack, kill a worker (ARGS="--local-bases")
 	@$(BIN)/python -m scripts.test_compose $(ARGS)
+
+chaos: setup ## Kill and pause everything for CHAOS_SECONDS (300), and account for every job
+	@$(BIN)/python -m scripts.chaos
 
 bench: setup ## Measure against plain alternatives, side by side
 	@$(BIN)/python -m scripts.bench

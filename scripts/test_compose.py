@@ -2,7 +2,7 @@
 
 Builds both images, brings the stack up without a GPU, sends it a job, kills the worker's container while
 the job runs, starts it again, and sees the job complete. Needs docker with compose, or podman with
-podman-compose 1.3 or newer. ``--local-bases`` first makes the images that others publish out of Debian's packages,
+podman-compose 1.3. ``--local-bases`` first makes the images that others publish out of Debian's packages,
 where no registry can be reached (podman, as root).
 """
 

@@ -40,7 +40,7 @@ def _worker(place: str, queues: Sequence[str], host: str, environment: Mapping[s
     return Program(f"worker {place}", [sys.executable, "-m", "workers.worker", *options], environment)
 
 
-def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[str]) -> None:
+def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[str], host: str) -> None:
     """Run the workers and the maintenance until SIGTERM or Ctrl-C."""
     stopped = Event()
     stop_on_signals(stopped)
@@ -54,7 +54,7 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     )
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
     sweeper.start()
-    programs = worker_programs(gpus, queues, socket.gethostname())
+    programs = worker_programs(gpus, queues, host)
     try:
         ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
     finally:
@@ -95,6 +95,11 @@ def main(arguments: Sequence[str]) -> int:
         default="all",
         help="model queues to serve, comma-separated (default: all that are installed)",
     )
+    parser.add_argument(
+        "--host",
+        default=socket.gethostname(),
+        help="what this machine is called in the names of its workers, unique in the fleet (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
@@ -104,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         queues = _queues(options.queues, settings.models_path)
     except (GpuSelectionError, ValueError) as error:
         parser.error(str(error))
-    supervise(settings, gpus, queues)
+    supervise(settings, gpus, queues, options.host)
     return 0
 
 
