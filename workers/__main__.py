@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--host",
         default=socket.gethostname(),
-        help="what this machine is called in the names of its workers, unique in the fleet (default: %(default)s)",
+        help="the machine in the names of its workers, unique in the fleet (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)

@@ -31,8 +31,8 @@ class Clients:
             open_jobs = [job_id for job_id in open_jobs if not self.is_final(job_id)]
             while len(open_jobs) < _BACKLOG and not stopped.is_set():
                 open_jobs.append(self.submit())
-            if self._chance.random() < _CANCELLED_SHARE * _BACKLOG:
-                self._request("POST", f"/jobs/{self._chance.choice(open_jobs)}/cancel")
+                if self._chance.random() < _CANCELLED_SHARE:
+                    self._request("POST", f"/jobs/{self._chance.choice(open_jobs)}/cancel")
             stopped.wait(_RETRY_SECONDS)
 
     def submit(self) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Timer
 
 import psutil
 from redis import Redis
@@ -91,10 +91,7 @@ class Monkey:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGSTOP)
-        time.sleep(self._lease_seconds * 1.5)
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGCONT)
+        Timer(self._lease_seconds * 1.5, _resume, [processes]).start()
 
     def double_messages(self) -> None:
         """Send every waiting message again."""
@@ -118,6 +115,12 @@ class Monkey:
 
     def _note(self, machine: Member) -> None:
         self.blows.append(Blow(time.time(), machine.name))
+
+
+def _resume(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGCONT)
 
 
 def _is_worker(process: psutil.Process) -> bool:
