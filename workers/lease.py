@@ -1,20 +1,25 @@
-"""Keeping a lease: a heartbeat from a thread of its own, and the reasons to stop a run."""
+"""Holding jobs, seen from the process that runs them: a keeper process renews, and says when to stop."""
 
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Event, Lock, Thread
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
-from jobs.errors import JobNotFoundError, JobsError, LeaseLostError, StoreUnavailableError
-from jobs.state import Lease, Progress
-from jobs.store import JobStore
+from jobs.state import JobError, Lease, Progress
 from wan_models.errors import GenerationStoppedError
+from workers.channel import Channel, Message
 
-_BEATS_PER_LEASE = 3
+_SEND_SECONDS = 10.0  # a keeper that takes nothing for so long is replaced
+_CLOSE_SECONDS = 10.0
+_RESTART_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -27,19 +32,34 @@ class HoldLostError(GenerationStoppedError):
     """The lease ran out or went to another attempt: nothing this run does counts any more."""
 
 
+class TimedOutError(GenerationStoppedError):
+    """The attempt ran for longer than its job allows."""
+
+
+FINISHING = frozenset({"encoding", "uploading"})
+"""The stages of a job that is done with the device."""
+
+TIMED_OUT = JobError("timeout", "The job ran for longer than its timeout allows.")
+
+STOPS: Mapping[str, type[GenerationStoppedError]] = MappingProxyType(
+    {"cancel": CancelRequestedError, "lost": HoldLostError, "timeout": TimedOutError}
+)
+"""What a run raises for each reason that the keeper may give for stopping it."""
+
+
 class Hold:
     """One job that this process holds. It is told of progress, and tells when to stop."""
 
-    def __init__(self, lease: Lease, store: JobStore, lease_seconds: float) -> None:
+    def __init__(self, lease: Lease, keeper: LeaseKeeper, timeout_seconds: float | None) -> None:
         self.lease = lease
-        self._store = store
-        self._lease_seconds = lease_seconds
-        self._renewed_at = time.monotonic()
-        self._stop: GenerationStoppedError | None = None
+        self.stop: GenerationStoppedError | None = None
+        self._keeper = keeper
+        self._timeout_seconds = timeout_seconds
+        self._began_at = time.monotonic()
         self._progress = Progress()
 
     def report(self, stage: str, step: int | None = None, steps: int | None = None) -> None:
-        """Note progress in the record and renew the lease. A stage without steps keeps those of the last.
+        """Note progress in the record. A stage without steps keeps those of the last.
 
         Raises:
             GenerationStoppedError: the run should stop; the subclass says why.
@@ -48,85 +68,122 @@ class Hold:
         self._progress = Progress(
             stage, last.step if step is None else step, last.steps if steps is None else steps
         )
-        self.renew(self._progress)
-        if self._stop:
-            raise self._stop
+        self._keeper.report(self, self._progress)
+        if self.stop:
+            raise self.stop
 
-    def renew(self, progress: Progress | None = None) -> None:
-        """Send one heartbeat and remember what it learned."""
-        try:
-            if self._store.heartbeat(self.lease, progress):
-                self._stop = CancelRequestedError("A cancel was requested.")
-            self._renewed_at = time.monotonic()
-        except (LeaseLostError, JobNotFoundError) as error:
-            self._stop = HoldLostError(str(error))
-        except StoreUnavailableError as error:
-            # The store may be back before the lease ends; only then is the run in vain.
-            if time.monotonic() - self._renewed_at > self._lease_seconds:
-                self._stop = HoldLostError(str(error))
+    def introduction(self) -> Message:
+        """What a keeper is told of it: now, or again after the one before died."""
+        left = self._timeout_seconds and self._began_at + self._timeout_seconds - time.monotonic()
+        return {"do": "hold", "job": self.lease.job_id, "attempt": self.lease.attempt, "timeout": left}
 
 
 class LeaseKeeper:
-    """Renews every lease of this process, and says that its worker is alive, from one thread.
+    """The keeper process, which is kept running for as long as the context lasts.
 
-    Use as a context manager, in the process that runs the jobs.
+    It renews every lease that this process holds, also while one call into a library keeps Python's
+    lock for minutes; and it outlives this process, to end the attempts that die with it.
+
+    Args:
+        command: starts a keeper; ``--socket`` and ``--child`` are added.
     """
 
-    def __init__(self, store: JobStore, worker: str, queues: Sequence[str], *, lease_seconds: float) -> None:
-        self._store = store
-        self._worker = worker
-        self._queues = queues
-        self._lease_seconds = lease_seconds
-        self._holds: dict[str, Hold] = {}
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._holds: dict[Lease, Hold] = {}
         self._lock = Lock()
-        self._stopped = Event()
-        self._thread = Thread(target=self._beat, name="lease-keeper", daemon=True)
+        self._closing = Event()
 
     def __enter__(self) -> Self:
-        self._announce()
-        self._thread.start()
+        with self._lock:
+            self._start()
+        self._watcher = Thread(target=self._watch, name="keeper-watch", daemon=True)
+        self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopped.set()
-        self._thread.join()
-        self._tell(lambda: self._store.retire(self._worker))
+        self._closing.set()
+        self._tell({"do": "leave"})
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._watcher.join()
+        self._channel.close()
 
-    def hold(self, lease: Lease) -> Hold:
-        """Start to renew a lease."""
-        held = Hold(lease, self._store, self._lease_seconds)
+    def hold(self, lease: Lease, timeout_seconds: float | None = None) -> Hold:
+        """Have a lease renewed, and the run stopped after so many seconds."""
+        held = Hold(lease, self, timeout_seconds)
         with self._lock:
-            self._holds[lease.job_id] = held
+            self._holds[lease] = held
+        self._tell(held.introduction())
         return held
 
     def drop(self, held: Hold) -> None:
-        """Stop to renew a lease; its attempt has ended."""
+        """Have a lease renewed no longer; its attempt has ended."""
         with self._lock:
-            # A later attempt of the same job may run in this process already.
-            if self._holds.get(held.lease.job_id) is held:
-                del self._holds[held.lease.job_id]
+            self._holds.pop(held.lease, None)
+        self._tell({"do": "drop", "job": held.lease.job_id, "attempt": held.lease.attempt})
 
-    def _beat(self) -> None:
-        while not self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE):
+    def report(self, held: Hold, progress: Progress) -> None:
+        """Pass progress on, and learn which runs should stop."""
+        lease = held.lease
+        self._tell(
+            {
+                "do": "report",
+                "job": lease.job_id,
+                "attempt": lease.attempt,
+                "progress": [progress.stage, progress.step, progress.steps],
+            }
+        )
+        with self._lock:
+            for message in self._listen():
+                if stopped := self._holds.get(Lease(message["job"], lease.worker, message["attempt"])):
+                    stopped.stop = STOPS[message["stop"]](message["why"])
+
+    def _tell(self, message: Message) -> None:
+        with self._lock:
             try:
-                self._renew_all()
-            except Exception:  # noqa: BLE001 - without this thread the worker loses every job from now on
-                _log.exception("A round of heartbeats broke")
+                self._channel.send(message)
+            except TimeoutError:
+                _log.error("The keeper takes no messages; replacing it")
+                self._process.kill()
+            except OSError:
+                pass  # it died; the watch starts another one, and tells it of every job
 
-    def _renew_all(self) -> None:
-        with self._lock:
-            holds = list(self._holds.values())
-        for held in holds:
-            held.renew()
-        self._announce()
-
-    def _announce(self) -> None:
-        self._tell(lambda: self._store.announce(self._worker, self._queues))
-
-    def _tell(self, say: Callable[[], None]) -> None:
+    def _listen(self) -> list[Message]:
         try:
-            say()
-        except JobsError as error:
-            _log.warning("Worker %s cannot be listed: %s", self._worker, error)
+            return self._channel.receive(0)
+        except EOFError:
+            return []  # as above
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            fd = theirs.fileno()
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [*self._command, "--socket", str(fd), "--child", str(os.getpid())],
+                pass_fds=[fd],
+                start_new_session=True,  # whatever is sent to this process group, it has jobs to put back
+            )
+        self._channel = Channel(ours, send_seconds=_SEND_SECONDS)
+
+    def _watch(self) -> None:
+        while True:
+            code = self._process.wait()
+            if self._closing.wait(_RESTART_SECONDS):
+                return
+            _log.error("The keeper ended with %d; starting another one", code)
+            with self._lock:
+                self._channel.close()
+                self._start()
+                holds = list(self._holds.values())
+            for held in holds:
+                self._tell(held.introduction())
+
+
+def keeper_command(worker: str, queues: Sequence[str]) -> list[str]:
+    """What starts the keeper of a worker. It reads the same settings as the worker."""
+    return [sys.executable, "-m", "workers.keeper", "--worker", worker, "--queues", ",".join(queues)]

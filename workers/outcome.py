@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobs.dispatch import Dispatcher
-from jobs.errors import (
-    ArtifactStoreUnavailableError,
-    JobNotFoundError,
-    LeaseLostError,
-    StoreUnavailableError,
-)
-from jobs.state import Job, JobError, JobState
+from jobs.errors import ArtifactStoreUnavailableError
+from jobs.state import Job, JobError
 from jobs.store import JobStore
 from wan_models.errors import ModelsError
+from workers.attempts import Attempts
 from workers.drain import DrainedError
-from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
+from workers.lease import (
+    TIMED_OUT,
+    CancelRequestedError,
+    Hold,
+    HoldLostError,
+    LeaseKeeper,
+    TimedOutError,
+)
 
 _log = logging.getLogger(__name__)
 
 
 class Outcome:
-    """Ends attempts in the store, and nudges the queue when a job goes back to it.
+    """Ends attempts in the store, and lets go of their leases."""
 
-    ``patience_seconds`` is how long an outcome is offered to a store that is away: as long as the
-    lease may still be held.
-    """
-
-    def __init__(
-        self, store: JobStore, dispatcher: Dispatcher, keeper: LeaseKeeper, *, patience_seconds: float
-    ) -> None:
+    def __init__(self, store: JobStore, attempts: Attempts, keeper: LeaseKeeper) -> None:
         self._store = store
-        self._dispatcher = dispatcher
+        self._attempts = attempts
         self._keeper = keeper
-        self._patience_seconds = patience_seconds
 
     @contextmanager
     def of(self, held: Hold) -> Iterator[None]:
@@ -50,6 +44,8 @@ class Outcome:
         except (CancelRequestedError, DrainedError):
             # The store turns the release of a job whose cancel was requested into `cancelled`.
             self.end(held, lambda: self._store.release(lease))
+        except TimedOutError:
+            self.end(held, lambda: self._store.fail(lease, TIMED_OUT))
         except ArtifactStoreUnavailableError as fault:
             error = JobError("artifact_store_unavailable", str(fault))
             self.end(held, lambda: self._store.retry(lease, error))
@@ -64,24 +60,8 @@ class Outcome:
             self.end(held, lambda: self._store.fail(lease, error))
 
     def end(self, held: Hold, verb: Callable[[], Job]) -> None:
-        """End the attempt with one verb, and send the job round again if it went back to its queue."""
+        """End the attempt with one verb."""
         try:
-            job = self._insist(verb)
-            _log.info("Job %s, attempt %d: %s", job.id, held.lease.attempt, job.state)
-            if job.state is JobState.QUEUED:
-                self._dispatcher.nudge(job)
-        except (LeaseLostError, JobNotFoundError, StoreUnavailableError) as error:
-            _log.warning("Job %s, attempt %d: %s", held.lease.job_id, held.lease.attempt, error)
+            self._attempts.end(held.lease, verb)
         finally:
             self._keeper.drop(held)
-
-    def _insist(self, verb: Callable[[], Job]) -> Job:
-        """A store that restarts must not cost a finished video: offer the outcome until it is in vain."""
-        give_up_at = time.monotonic() + self._patience_seconds
-        while True:
-            try:
-                return verb()
-            except StoreUnavailableError:
-                if time.monotonic() > give_up_at:
-                    raise
-                time.sleep(0.2)

@@ -18,6 +18,12 @@ class WorkerSettings(JobsSettings):
     drain_seconds: float = Field(
         30, ge=0, le=24 * 3600, description="How long a worker that is told to stop goes on with its job."
     )
+    cancel_grace_seconds: float = Field(
+        10,
+        ge=0,
+        le=3600,
+        description="How long a run that was told to stop may go on before its process is killed.",
+    )
 
     @property
     def models_path(self) -> Path:

@@ -19,10 +19,11 @@ from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from wan_models.registry import Registry
+from workers.attempts import Attempts
 from workers.celery_app import create_celery
 from workers.drain import Drain
 from workers.finisher import Finisher
-from workers.lease import LeaseKeeper
+from workers.lease import LeaseKeeper, keeper_command
 from workers.outcome import Outcome
 from workers.runner import Runner
 from workers.settings import WorkerSettings
@@ -41,10 +42,9 @@ class Child:
         store = open_store(settings)
         dispatcher = Dispatcher(broker_url(settings.redis_address))
         self._open.callback(dispatcher.close)
-        keeper = self._open.enter_context(
-            LeaseKeeper(store, worker, queues, lease_seconds=settings.lease_seconds)
-        )
-        outcome = Outcome(store, dispatcher, keeper, patience_seconds=settings.lease_seconds)
+        keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
+        attempts = Attempts(dispatcher, patience_seconds=settings.lease_seconds)
+        outcome = Outcome(store, attempts, keeper)
         finisher = Finisher(store, open_artifacts(settings), outcome, encode_mp4)
         self._open.callback(finisher.close)
         self.runner = Runner(

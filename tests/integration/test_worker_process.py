@@ -179,8 +179,8 @@ def test_a_child_that_is_killed_costs_an_attempt_and_not_the_job(workers):
     job = workers.finished(job_id)
     assert result(job)["artifact"] == f"{job_id}/2.mp4"
     assert (job.attempt, job.failures) == (2, 1)
-    log = [(event.type, event.data.get("by")) for event in workers.store.events(job_id)]
-    assert ("queued", "rescue") in log
+    (lost,) = (event for event in workers.store.events(job_id) if event.data.get("by") == "retry")
+    assert lost.data["error"]["code"] == "worker_lost"
 
 
 @pytest.fixture

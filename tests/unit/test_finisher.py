@@ -12,9 +12,10 @@ import pytest
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.policy import Policy
 from jobs.state import JobState
-from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import PATIENCE_SECONDS, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
+from workers.attempts import Attempts
 from workers.finisher import Finisher, RawVideo
-from workers.lease import Hold, LeaseKeeper
+from workers.lease import Hold
 from workers.outcome import Outcome
 
 CONTENT = b"an encoded video"
@@ -55,19 +56,23 @@ def artifacts(tmp_path) -> LocalArtifactStore:
 
 
 @pytest.fixture
-def finisher(store, artifacts, encoder):
-    keeper = LeaseKeeper(store, "w1", [QUEUE], lease_seconds=30)
-    outcome = Outcome(store, NotedNudges(), keeper, patience_seconds=0)
+def keeper(store) -> DirectKeeper:
+    return DirectKeeper(store, NotedNudges(), Clock())
+
+
+@pytest.fixture
+def finisher(store, artifacts, encoder, keeper):
+    outcome = Outcome(store, Attempts(NotedNudges(), patience_seconds=0), keeper)
     finisher = Finisher(store, artifacts, outcome, encoder)
     yield finisher
     finisher.close()
 
 
 @pytest.fixture
-def held(store) -> Hold:
+def held(store: FlakyStore, keeper: DirectKeeper) -> Hold:
     job = store.claim(store.submit(new_job()).queue, "w1")
     assert job
-    return Hold(job.lease, store, 30)
+    return keeper.hold(job.lease)
 
 
 @pytest.fixture
@@ -151,7 +156,7 @@ def test_a_store_that_refuses_every_outcome_does_not_trouble_the_next_job(
         finisher.finish(held, video)
         finisher.wait()
     job = store.claim(store.submit(new_job(2)).queue, "w1")
-    finisher.finish(Hold(job.lease, store, 30), video)
+    finisher.finish(DirectKeeper(store, NotedNudges(), Clock()).hold(job.lease), video)
     finisher.wait()
     assert store.get(job.id).state is JobState.COMPLETED
 

@@ -2,35 +2,25 @@
 
 import pytest
 
-import workers.outcome
+import workers.attempts
 from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
-from tests.unit.worker_parts import QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
 from wan_models.errors import GenerationError, ModelNotInstalledError
+from workers.attempts import Attempts
 from workers.drain import DrainedError
-from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
+from workers.lease import TIMED_OUT, CancelRequestedError, Hold, HoldLostError, TimedOutError
 from workers.outcome import Outcome
 
 RESULT = {"artifact": "job_0001/1.mp4"}
-
-
-class NotedDrops(LeaseKeeper):
-    """A keeper without its thread, which notes what it was told to drop."""
-
-    def __init__(self, store: FlakyStore) -> None:
-        super().__init__(store, "w1", [QUEUE], lease_seconds=30)
-        self.dropped: list[Hold] = []
-
-    def drop(self, held: Hold) -> None:
-        self.dropped.append(held)
 
 
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     """The store's and the outcome's."""
     clock = Clock()
-    monkeypatch.setattr(workers.outcome, "time", clock)
+    monkeypatch.setattr(workers.attempts, "time", clock)
     return clock
 
 
@@ -45,20 +35,20 @@ def dispatcher() -> NotedNudges:
 
 
 @pytest.fixture
-def keeper(store) -> NotedDrops:
-    return NotedDrops(store)
+def keeper(store, dispatcher, clock) -> DirectKeeper:
+    return DirectKeeper(store, dispatcher, clock)
 
 
 @pytest.fixture
 def outcome(store, dispatcher, keeper) -> Outcome:
-    return Outcome(store, dispatcher, keeper, patience_seconds=30)
+    return Outcome(store, Attempts(dispatcher, patience_seconds=30), keeper)
 
 
 @pytest.fixture
-def held(store) -> Hold:
+def held(store: FlakyStore, keeper: DirectKeeper) -> Hold:
     job = store.claim(store.submit(new_job()).queue, "w1")
     assert job
-    return Hold(job.lease, store, 30)
+    return keeper.hold(job.lease)
 
 
 def ended(outcome: Outcome, held: Hold, store: FlakyStore, error: Exception) -> Job:
@@ -106,11 +96,13 @@ class TestARunThatRaises:
         assert job.error == JobError("artifact_store_unavailable", "The bucket is away.")
         assert dispatcher.nudged == [job.id]
 
-    def test_the_last_such_fault_fails_the_job_and_nudges_nobody(self, outcome, held, store, dispatcher):
+    def test_the_last_such_fault_fails_the_job_and_nudges_nobody(
+        self, outcome, held, store, keeper, dispatcher
+    ):
         ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
         again = store.claim(QUEUE, "w1")
         assert again
-        last = Hold(again.lease, store, 30)
+        last = keeper.hold(again.lease)
         job = ended(outcome, last, store, ArtifactStoreUnavailableError("Still."))
         assert (job.state, job.error) == (
             JobState.FAILED,
@@ -127,6 +119,11 @@ class TestARunThatRaises:
         store.cancel(held.lease.job_id)
         job = ended(outcome, held, store, CancelRequestedError("A cancel was requested."))
         assert job.state is JobState.CANCELLED
+        assert dispatcher.nudged == []
+
+    def test_a_timeout_fails_the_job(self, outcome, held, store, dispatcher):
+        job = ended(outcome, held, store, TimedOutError("late"))
+        assert (job.state, job.error) == (JobState.FAILED, TIMED_OUT)
         assert dispatcher.nudged == []
 
     def test_a_lost_lease_leaves_the_job_to_whoever_has_it(self, outcome, held, store, dispatcher, clock):
@@ -147,11 +144,12 @@ class TestARunThatRaises:
             DrainedError("drained"),
             CancelRequestedError("cancelled"),
             HoldLostError("lost"),
+            TimedOutError("late"),
         ],
     )
     def test_no_lease_is_kept_whatever_the_error(self, outcome, held, store, keeper, error):
         ended(outcome, held, store, error)
-        assert keeper.dropped == [held]
+        assert keeper.dropped == [held.lease]
 
 
 def test_a_run_that_raises_nothing_goes_on_holding_its_job(outcome, held, store, keeper, dispatcher):
@@ -171,7 +169,7 @@ class TestAStoreThatIsAway:
         outcome.end(held, lambda: store.succeed(held.lease, RESULT))
         job = store.get(held.lease.job_id)
         assert (job.state, job.result) == (JobState.COMPLETED, RESULT)
-        assert keeper.dropped == [held]
+        assert keeper.dropped == [held.lease]
 
     def test_for_longer_than_the_patience_is_given_up_and_the_rescue_left_to_others(
         self, outcome, held, store, clock, caplog
@@ -201,7 +199,7 @@ def test_a_verb_that_breaks_for_another_reason_is_heard_of_and_keeps_no_lease(ou
 
     with pytest.raises(RuntimeError, match="Nobody"):
         outcome.end(held, broken)
-    assert keeper.dropped == [held]
+    assert keeper.dropped == [held.lease]
 
 
 def test_a_job_that_was_removed_meanwhile_is_no_error(outcome, held, store, keeper):
@@ -209,4 +207,4 @@ def test_a_job_that_was_removed_meanwhile_is_no_error(outcome, held, store, keep
     store.release(held.lease)
     store.remove(held.lease.job_id)
     outcome.end(held, lambda: store.succeed(held.lease, RESULT))
-    assert keeper.dropped == [held]
+    assert keeper.dropped == [held.lease]

@@ -13,14 +13,22 @@ from jobs.artifacts_local import LocalArtifactStore
 from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
-from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import (
+    PATIENCE_SECONDS,
+    QUEUE,
+    Clock,
+    DirectKeeper,
+    FlakyStore,
+    NotedNudges,
+    new_job,
+)
 from wan_models.errors import GenerationError, ModelNotInstalledError
 from wan_models.pipeline import GeneratedVideo, Pipeline, Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
+from workers.attempts import Attempts
 from workers.drain import Drain
 from workers.finisher import Finisher
-from workers.lease import LeaseKeeper
 from workers.outcome import Outcome
 from workers.runner import Runner
 
@@ -67,7 +75,7 @@ class FullArtifacts(LocalArtifactStore):
 
 
 class Bench:
-    """A worker's parts on one table. The keeper's thread is not started: nothing happens by itself."""
+    """A worker's parts on one table, without a process or a thread but the finisher's."""
 
     def __init__(self, directory: Path, grace_seconds: float = 3600) -> None:
         self.clock = Clock()
@@ -78,8 +86,8 @@ class Bench:
         self.registry = OnePipeline(self.pipeline)
         self.drain = Drain(grace_seconds)
         self.before_encode: Callable[[int], None] = lambda _job: None
-        keeper = LeaseKeeper(self.store, "w1", [QUEUE], lease_seconds=LEASE_SECONDS)
-        outcome = Outcome(self.store, self.dispatcher, keeper, patience_seconds=0)
+        keeper = DirectKeeper(self.store, self.dispatcher, self.clock)
+        outcome = Outcome(self.store, Attempts(self.dispatcher, patience_seconds=0), keeper)
         self.finisher = Finisher(self.store, self.artifacts, outcome, self._encode)
         self.runner = Runner(
             worker="w1",
@@ -138,7 +146,8 @@ class TestAClaimedJob:
         beat = bench.store.heartbeat
 
         def noted(lease, progress=None):
-            told.append((progress.stage, progress.step, progress.steps))
+            if progress:
+                told.append((progress.stage, progress.step, progress.steps))
             return beat(lease, progress)
 
         bench.store.heartbeat = noted

@@ -10,10 +10,15 @@ from jobs.dispatch import Dispatcher
 from jobs.errors import StoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, Json, Lease, NewJob, Progress
+from jobs.store import JobStore
 from jobs.store_memory import MemoryJobStore
 from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
 from wan_models.request import resolve
+from workers.attempts import Attempts
+from workers.channel import Message
+from workers.keeper import Keeper
+from workers.lease import Hold, LeaseKeeper
 
 PATIENCE_SECONDS = 20.0
 QUEUE = "t2v-A14B"
@@ -83,6 +88,41 @@ class NotedNudges(Dispatcher):
 
     def wake(self, queue: str) -> None:
         self.woken.append(queue)
+
+
+class DirectKeeper(LeaseKeeper):
+    """A keeper without its process: it acts on every message at once."""
+
+    def __init__(self, store: JobStore, dispatcher: Dispatcher, clock: Clock) -> None:
+        super().__init__([])
+        self.killed = 0
+        self.dropped: list[Lease] = []
+        self.keeper = Keeper(
+            store,
+            Attempts(dispatcher, patience_seconds=0),
+            "w1",
+            [QUEUE],
+            lease_seconds=30,
+            grace_seconds=10,
+            kill=self._kill,
+            clock=clock,
+        )
+        self._stops: list[Message] = []
+
+    def drop(self, held: Hold) -> None:
+        super().drop(held)
+        self.dropped.append(held.lease)
+
+    def _tell(self, message: Message) -> None:
+        self.keeper.take(message)
+        self._stops += self.keeper.look()
+
+    def _listen(self) -> list[Message]:
+        stops, self._stops = self._stops, []
+        return stops
+
+    def _kill(self) -> None:
+        self.killed += 1
 
 
 def new_job(number: int = 1, *, steps: int = 4, **changes: Any) -> NewJob:

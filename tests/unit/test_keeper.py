@@ -1,0 +1,266 @@
+"""The keeper's part: renewing, passing on reasons to stop, and ending what the child no longer can."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from jobs.policy import Policy
+from jobs.state import Job, JobError, JobState, Progress
+from tests.unit.worker_parts import QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from workers.attempts import Attempts
+from workers.keeper import Keeper
+
+GRACE_SECONDS = 10
+POLICY = Policy(lease_seconds=30, max_attempts=2)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock) -> FlakyStore:
+    return FlakyStore(POLICY, clock)
+
+
+@pytest.fixture
+def dispatcher() -> NotedNudges:
+    return NotedNudges()
+
+
+class Child:
+    """What a child tells its keeper, and what it learns."""
+
+    def __init__(self, store: FlakyStore, dispatcher: NotedNudges, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self.killed = 0
+        self.keeper = Keeper(
+            store,
+            Attempts(dispatcher, patience_seconds=0),
+            "w1",
+            [QUEUE],
+            lease_seconds=30,
+            grace_seconds=GRACE_SECONDS,
+            kill=self._kill,
+            clock=clock,
+        )
+
+    def claim(self, number: int = 1, timeout: float | None = None) -> Job:
+        job = self.store.claim(self.store.submit(new_job(number)).queue, "w1")
+        assert job
+        self.tell(job, "hold", timeout=timeout)
+        return job
+
+    def tell(self, job: Job, what: str, **more: Any) -> None:
+        self.keeper.take({"do": what, "job": job.id, "attempt": job.attempt} | more)
+
+    def report(self, job: Job, stage: str, step: int = 1) -> None:
+        self.tell(job, "report", progress=[stage, step, 4])
+
+    def after(self, seconds: float) -> list[Mapping[str, Any]]:
+        """Let the keeper beat every second for so long; gives what it said."""
+        said = []
+        for _ in range(int(seconds)):
+            self.clock.sleep(1)
+            said += self.keeper.look()
+        return said
+
+    def _kill(self) -> None:
+        self.killed += 1
+
+
+@pytest.fixture
+def child(store, dispatcher, clock) -> Child:
+    return Child(store, dispatcher, clock)
+
+
+class TestRenewing:
+    def test_keeps_every_lease_without_a_word_from_the_child(self, child, store, clock):
+        jobs = [child.claim(number) for number in (1, 2)]
+        assert child.after(300) == []
+        assert store.rescue() == []
+        assert [store.get(job.id).lease_expires_at for job in jobs] == [clock.time + 30] * 2
+
+    def test_does_not_touch_the_progress(self, child, store):
+        job = child.claim()
+        child.report(job, "denoising", 3)
+        child.after(5)
+        assert store.get(job.id).progress == Progress("denoising", 3, 4)
+        assert [event.type for event in store.events(job.id)].count("progress") == 1
+
+    def test_sends_only_the_latest_of_several_reports(self, child, store):
+        job = child.claim()
+        for step in (1, 2, 3):
+            child.report(job, "denoising", step)
+        child.keeper.look()
+        assert [event.data["step"] for event in store.events(job.id) if event.type == "progress"] == [3]
+
+    def test_ends_with_the_hold(self, child, store):
+        dropped, kept = child.claim(1), child.claim(2)
+        child.tell(dropped, "drop")
+        child.after(31)
+        assert [job.id for job in store.rescue()] == [dropped.id]
+        assert store.get(kept.id).state is JobState.IN_PROGRESS
+
+    def test_goes_on_for_a_later_attempt_when_the_earlier_one_is_dropped(self, child, store):
+        earlier = child.claim()
+        store.release(earlier.lease)
+        later = store.claim(QUEUE, "w1")
+        child.tell(later, "hold", timeout=None)
+        child.tell(earlier, "drop")
+        child.after(60)
+        assert store.rescue() == []
+
+    def test_says_that_its_worker_is_alive(self, child, store, clock):
+        child.after(POLICY.worker_silence_seconds * 2)
+        (worker,) = store.workers()
+        assert (worker.name, worker.queues, worker.seen_at) == ("w1", (QUEUE,), clock.time)
+
+    def test_outlasts_a_store_that_is_away_for_however_long(self, child, store):
+        job = child.claim()
+        child.report(job, "denoising", 3)
+        store.away = True
+        assert child.after(300) == []
+        store.away = False
+        assert child.after(1) == []
+        told = store.get(job.id)
+        assert (told.state, told.attempt, told.progress.step) == (JobState.IN_PROGRESS, 1, 3)
+
+
+class TestStopping:
+    def test_passes_a_cancel_on_once_and_within_a_second(self, child, store):
+        job = child.claim()
+        child.after(5)
+        store.cancel(job.id)
+        (said,) = child.after(1)
+        assert (said["job"], said["attempt"], said["stop"]) == (job.id, 1, "cancel")
+        assert child.after(5) == []
+
+    def test_passes_on_that_the_lease_is_lost_and_renews_it_no_more(self, child, store):
+        job = child.claim()
+        store.release(job.lease)
+        (said,) = child.after(1)
+        assert (said["stop"], "no longer holds" in said["why"]) == ("lost", True)
+        assert child.after(5) == []
+
+    def test_passes_a_timeout_on_also_while_the_store_is_away(self, child, store):
+        child.claim(timeout=20)
+        assert child.after(19) == []
+        store.away = True
+        (said,) = child.after(1)
+        assert said["stop"] == "timeout"
+
+    def test_goes_on_renewing_while_the_run_comes_to_its_end(self, child, store):
+        job = child.claim()
+        store.cancel(job.id)
+        child.report(job, "encoding")
+        child.after(60)
+        assert store.rescue() == []
+
+
+class TestARunThatDoesNotStop:
+    def test_for_a_cancel_is_killed_after_the_grace_and_ends_cancelled(self, child, store, dispatcher):
+        job = child.claim()
+        store.cancel(job.id)
+        child.after(GRACE_SECONDS)
+        assert child.killed == 0
+        child.after(1)
+        assert child.killed == 1
+        assert store.get(job.id).state is JobState.CANCELLED
+        assert dispatcher.nudged == []
+
+    def test_for_its_timeout_is_killed_and_fails(self, child, store):
+        job = child.claim(timeout=20)
+        child.after(20 + GRACE_SECONDS)
+        assert child.killed == 1
+        told = store.get(job.id)
+        assert (told.state, told.error.code) == (JobState.FAILED, "timeout")
+
+    def test_for_a_lost_lease_is_killed_and_the_job_left_to_whoever_has_it(self, child, store):
+        job = child.claim()
+        store.release(job.lease)
+        other = store.claim(QUEUE, "w2")
+        child.after(GRACE_SECONDS + 1)
+        assert child.killed == 1
+        assert store.get(job.id) == other
+
+    def test_takes_the_other_job_of_its_process_with_it_at_no_cost(self, child, store, dispatcher):
+        stuck, other = child.claim(1), child.claim(2)
+        child.report(other, "encoding")
+        store.cancel(stuck.id)
+        child.after(GRACE_SECONDS + 1)
+        told = store.get(other.id)
+        assert (told.state, told.failures) == (JobState.QUEUED, 0)
+        assert dispatcher.nudged == [other.id]
+
+    @pytest.mark.parametrize("stage", ["encoding", "uploading"])
+    def test_because_its_video_is_being_finished_is_left_to_finish(self, child, store, stage):
+        job = child.claim()
+        child.report(job, stage)
+        store.cancel(job.id)
+        child.after(300)
+        assert child.killed == 0
+
+    def test_while_its_video_is_being_finished_is_killed_when_its_time_is_over(self, child):
+        job = child.claim(timeout=20)
+        child.report(job, "uploading")
+        child.after(20 + GRACE_SECONDS)
+        assert child.killed == 1
+
+    def test_is_killed_once(self, child, store):
+        store.cancel(child.claim().id)
+        child.after(300)
+        assert child.killed == 1
+
+    def test_is_not_killed_when_it_stops_in_time(self, child, store):
+        job = child.claim()
+        store.cancel(job.id)
+        child.after(5)
+        child.tell(job, "drop")
+        child.after(300)
+        assert child.killed == 0
+
+
+class TestADeadChild:
+    def test_costs_its_jobs_an_attempt_at_once(self, child, store, dispatcher):
+        jobs = [child.claim(number) for number in (1, 2)]
+        child.keeper.bury("killed by SIGSEGV")
+        for job in jobs:
+            told = store.get(job.id)
+            assert (told.state, told.failures) == (JobState.QUEUED, 1)
+            assert told.error == JobError("worker_lost", "The process of worker w1 died: killed by SIGSEGV.")
+        assert dispatcher.nudged == [job.id for job in jobs]
+
+    def test_fails_the_job_when_no_attempts_are_left(self, child, store, dispatcher):
+        child.claim()
+        child.keeper.bury("once")
+        child.tell(store.claim(QUEUE, "w1"), "hold", timeout=None)
+        child.keeper.bury("twice")
+        job = store.get("job_0001")
+        assert (job.state, job.error.message) == (
+            JobState.FAILED,
+            "The process of worker w1 died: twice.",
+        )
+        assert dispatcher.nudged == ["job_0001"]
+
+    def test_after_a_cancel_ends_its_job_cancelled(self, child, store):
+        job = child.claim()
+        store.cancel(job.id)
+        child.keeper.bury("killed by SIGKILL")
+        assert store.get(job.id).state is JobState.CANCELLED
+
+    def test_after_a_timeout_ends_its_job_failed(self, child, store):
+        job = child.claim(timeout=20)
+        child.after(20)
+        child.keeper.bury("killed by SIGKILL")
+        assert store.get(job.id).error.code == "timeout"
+
+    def test_leaves_alone_what_it_ended_itself(self, child, store, dispatcher):
+        job = child.claim()
+        done = store.succeed(job.lease, {"artifact": "job_0001/1.mp4"})
+        child.keeper.bury("killed by SIGKILL")  # before it could say that it dropped the job
+        assert store.get(job.id) == done
+        assert dispatcher.nudged == []

@@ -1,0 +1,245 @@
+"""``python -m workers.keeper``: renews the leases of the process that runs jobs, and outlives it.
+
+It has no torch and holds no device, so nothing keeps it from its beat. The process that runs the jobs
+(the child) starts it and speaks to it over a socket; the end of that socket means that the child died.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from socket import socket
+
+from jobs.connect import open_store
+from jobs.dispatch import Dispatcher
+from jobs.embedded import broker_url
+from jobs.errors import JobNotFoundError, JobsError, LeaseLostError, StoreUnavailableError
+from jobs.logs import configure_logging
+from jobs.settings import load_settings
+from jobs.state import Job, JobError, Lease, Progress
+from jobs.store import JobStore
+from workers.attempts import Attempts
+from workers.channel import Channel, Message
+from workers.death import Death
+from workers.lease import FINISHING, TIMED_OUT
+from workers.settings import WorkerSettings
+
+_BEATS_PER_LEASE = 3
+_LONGEST_BEAT_SECONDS = 1.0  # a cancel is noticed within it
+_SEND_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Holding:
+    """One job that the child holds.
+
+    ``stop`` is why it was told to stop: ``cancel``, ``lost`` or ``timeout``; ``overdue_at`` is when a
+    child that has not stopped is killed. Times are those of the keeper's clock.
+    """
+
+    lease: Lease
+    times_out_at: float | None
+    progress: Progress | None = None  # what the record does not know yet
+    on_device: bool = True
+    stop: str | None = None
+    overdue_at: float = 0.0
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the child must be killed for it.
+
+        A video that is being finished is not in the way of the device, and ends by itself; but not when it
+        has run out of time.
+        """
+        stuck = self.on_device or self.stop == "timeout"
+        return self.stop is not None and stuck and now >= self.overdue_at
+
+
+class Keeper:
+    """Renews the leases of one child, passes on reasons to stop, and ends what the child no longer can.
+
+    Args:
+        store: the job records.
+        attempts: ends attempts.
+        worker: the name that the child claims jobs by.
+        queues: the queues that it serves.
+        lease_seconds: how long a lease lasts without a heartbeat.
+        grace_seconds: how long a run that was told to stop may go on before its process is killed.
+        kill: kills the child.
+        clock: seconds that only go up.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        attempts: Attempts,
+        worker: str,
+        queues: Sequence[str],
+        *,
+        lease_seconds: float,
+        grace_seconds: float,
+        kill: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._attempts = attempts
+        self._worker = worker
+        self._queues = queues
+        self._grace_seconds = grace_seconds
+        self._kill = kill
+        self._clock = clock
+        self._every_seconds = min(_LONGEST_BEAT_SECONDS, lease_seconds / _BEATS_PER_LEASE)
+        self._beat_at = clock()
+        self._holdings: dict[tuple[str, int], Holding] = {}
+
+    def serve(self, channel: Channel, how_died: Callable[[], str]) -> None:
+        """Keep the child's jobs until it says good-bye or dies."""
+        while True:
+            try:
+                messages = channel.receive(self._beat_at - self._clock())
+            except EOFError:
+                self.bury(how_died())
+                return
+            for message in messages:
+                if message["do"] == "leave":
+                    self._say(lambda: self._store.retire(self._worker))
+                    return
+                self.take(message)
+            for stop in self.look():
+                with suppress(OSError):  # the child died; the next look at the socket tells so
+                    channel.send(stop)
+
+    def take(self, message: Message) -> None:
+        """Act on one message of the child."""
+        key = message["job"], message["attempt"]
+        match message["do"]:
+            case "hold":
+                timeout = message["timeout"]
+                times_out_at = None if timeout is None else self._clock() + timeout
+                self._holdings[key] = Holding(Lease(key[0], self._worker, key[1]), times_out_at)
+            case "report":
+                self._note(key, Progress(*message["progress"]))
+            case "drop":
+                self._holdings.pop(key, None)
+
+    def look(self) -> list[Message]:
+        """Renew what is due, and kill a child that does not stop.
+
+        Returns:
+            What the child must be told.
+        """
+        now = self._clock()
+        beat = now >= self._beat_at
+        if beat:
+            self._beat_at = now + self._every_seconds
+            self._say(lambda: self._store.announce(self._worker, self._queues))
+        stops = [
+            self._stop(holding, *reason)
+            for holding in self._holdings.values()
+            if (beat or holding.progress) and (reason := self._renew(holding) or _timeout(holding, now))
+        ]
+        if any(holding.is_overdue(now) for holding in self._holdings.values()):
+            _log.error("The child does not stop; killing it")
+            self._kill()
+            for holding in self._take_all():
+                self._end(holding, self._store.release)  # the other jobs of the child did nothing wrong
+        return stops
+
+    def bury(self, how: str) -> None:
+        """End the attempts of a child that died."""
+        error = JobError("worker_lost", f"The process of worker {self._worker} died: {how}.")
+        for holding in self._take_all():
+            self._end(holding, lambda lease: self._store.retry(lease, error))
+
+    def _note(self, key: tuple[str, int], progress: Progress) -> None:
+        if holding := self._holdings.get(key):
+            holding.progress = progress
+            holding.on_device = progress.stage not in FINISHING
+
+    def _renew(self, holding: Holding) -> tuple[str, str] | None:
+        """Send one heartbeat; gives the reason to stop that it brings, if it brings one."""
+        if holding.stop == "lost":
+            return None
+        try:
+            cancelled = self._store.heartbeat(holding.lease, holding.progress)
+        except (LeaseLostError, JobNotFoundError) as error:
+            return "lost", str(error)
+        except StoreUnavailableError as error:
+            # Only the store can say that a lease is lost, and it may come back as if nothing had been.
+            _log.warning("No heartbeat for job %s: %s", holding.lease.job_id, error)
+            return None
+        holding.progress = None
+        return ("cancel", "A cancel was requested.") if cancelled and not holding.stop else None
+
+    def _stop(self, holding: Holding, reason: str, why: str) -> Message:
+        holding.stop = reason
+        holding.overdue_at = self._clock() + self._grace_seconds
+        return {"job": holding.lease.job_id, "attempt": holding.lease.attempt, "stop": reason, "why": why}
+
+    def _take_all(self) -> list[Holding]:
+        holdings = list(self._holdings.values())
+        self._holdings.clear()
+        return holdings
+
+    def _end(self, holding: Holding, otherwise: Callable[[Lease], Job]) -> None:
+        """End an attempt in the child's place, by why it was to stop, or else by the given verb."""
+        lease = holding.lease
+        match holding.stop:
+            case "lost":
+                return
+            case "timeout":
+                self._attempts.end(lease, lambda: self._store.fail(lease, TIMED_OUT))
+            case "cancel":  # the store turns the release of such a job into `cancelled`
+                self._attempts.end(lease, lambda: self._store.release(lease))
+            case _:
+                self._attempts.end(lease, lambda: otherwise(lease))
+
+    def _say(self, say: Callable[[], None]) -> None:
+        try:
+            say()
+        except JobsError as error:
+            _log.warning("Worker %s cannot be listed: %s", self._worker, error)
+
+
+def _timeout(holding: Holding, now: float) -> tuple[str, str] | None:
+    if holding.stop or holding.times_out_at is None or now < holding.times_out_at:
+        return None
+    return "timeout", TIMED_OUT.message
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Keep the jobs of one child; see ``workers.lease.keeper_command``."""
+    parser = ArgumentParser(prog="python -m workers.keeper", description=__doc__)
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--queues", required=True)
+    parser.add_argument("--socket", required=True, type=int, help="file descriptor of a connected socket")
+    parser.add_argument("--child", required=True, type=int, help="process id")
+    options = parser.parse_args(arguments)
+    settings = load_settings(WorkerSettings)
+    configure_logging(settings.log_level)
+    dispatcher = Dispatcher(broker_url(settings.redis_address))
+    keeper = Keeper(
+        open_store(settings),
+        Attempts(dispatcher, patience_seconds=settings.lease_seconds),
+        options.worker,
+        options.queues.split(","),
+        lease_seconds=settings.lease_seconds,
+        grace_seconds=settings.cancel_grace_seconds,
+        kill=lambda: os.kill(options.child, signal.SIGKILL),
+    )
+    death = Death(options.child)
+    channel = Channel(socket(fileno=options.socket), send_seconds=_SEND_SECONDS)
+    with closing(dispatcher), closing(channel):
+        keeper.serve(channel, death.describe)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
