@@ -229,7 +229,7 @@ _SPECS = (
         title="Wan 2.2 character animation and replacement, 14B",
         sizes=_HD,
         size_multiple=16,
-        frames=FrameRule(default=77, maximum=901),  # 77 a segment; 30 s
+        frames=FrameRule(default=77, maximum=121),  # of a segment; the pose video says how many in all
         fps=30,
         steps=20,
         shift=5.0,
@@ -241,11 +241,15 @@ _SPECS = (
         memory_gb=80,
         repository="Wan-AI/Wan2.2-Animate-14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-Animate-14B",
+        pipeline=f"{_PIPELINES}.animation:AnimationPipeline",
     ),
 )
 
 CATALOG: Mapping[str, ModelSpec] = MappingProxyType({spec.id: spec for spec in _SPECS})
 """The tasks by id, in the order of the integration guide."""
 
-TINY_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
+MAX_ANIMATION_FRAMES = 900
+"""The most frames that a pose video may have: 30 s at the 30 frames a second of the model."""
+
+TINY_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B", "animate-14B")
 """The tasks that a tiny model can be built for."""

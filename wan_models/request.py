@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -151,7 +152,9 @@ def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance:
 
 def _frame_num(body: VideoBody, rule: FrameRule) -> int:
     if body.frame_num is not None:
-        return _check_frames(body.frame_num, rule)
+        # A segment must be longer than twice what it takes over, or segments follow one another for ever.
+        takes_over_5 = isinstance(body, Animation) and body.refert_num == 5  # noqa: PLR2004 - 1 or 5
+        return _check_frames(body.frame_num, replace(rule, minimum=13) if takes_over_5 else rule)
     if not isinstance(body, SpeechToVideo):
         return rule.default
     if body.num_clip is None:

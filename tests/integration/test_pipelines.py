@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.integration.ways import WAYS, Way
+from tests.integration.ways import POSE_FRAMES, WAYS, Way
 from wan_models.errors import GenerationStoppedError
 from wan_models.pipeline import Pipeline
 from wan_models.pipelines.diffusion import _to_uint8
@@ -33,6 +33,7 @@ def pipeline(kind: str, way: Way, warm: dict[str, Pipeline], tmp_path: Path) -> 
 
 
 def test_a_video_has_the_asked_size_and_frames(pipeline, way, media):
+    assert POSE_FRAMES == 9  # which an animation is as long as
     frames = way.frames(pipeline, media, size="128*64", frame_num=9)
     assert (frames.shape, frames.dtype, frames.device.type) == ((9, 64, 128, 3), torch.uint8, "cpu")
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
-from wan_models.bodies import ImageToVideo, TextImageToVideo, TextToVideo, VideoBody
+from wan_models.bodies import Animation, ImageToVideo, TextImageToVideo, TextToVideo, VideoBody
 from wan_models.catalog import CATALOG
 from wan_models.pipeline import OnStep, Pipeline, Run
+from wan_models.pipelines.video import encode_mp4
 from wan_models.request import VideoRequest, resolve
 
 SMALL: Mapping[str, Any] = MappingProxyType(
@@ -49,6 +51,7 @@ class Way:
 
 
 _IMAGE = {"image_path": "asset://1"}
+_FOLDER = {"src_root_path": "asset://1"}
 WAYS: Mapping[str, Way] = MappingProxyType(
     {
         "t2v-A14B": Way("t2v-A14B", TextToVideo),
@@ -61,15 +64,48 @@ WAYS: Mapping[str, Way] = MappingProxyType(
         ),
         "ti2v-5B": Way("ti2v-5B", TextToVideo),
         "ti2v-5B with an image": Way("ti2v-5B", TextImageToVideo, _IMAGE, ("image",)),
+        "animate-14B": Way("animate-14B", Animation, _FOLDER, ("pose", "face", "ref"), segments=2),
+        "animate-14B to replace": Way(
+            "animate-14B",
+            Animation,
+            {**_FOLDER, "replace_flag": True},
+            ("pose", "face", "ref", "bg", "mask"),
+            segments=2,
+        ),
     }
 )
-MEDIA: Mapping[str, str] = MappingProxyType({"image": "image.png", "last_image": "last.png"})
+MEDIA: Mapping[str, str] = MappingProxyType(
+    {
+        "image": "image.png",
+        "last_image": "last.png",
+        "ref": "image.png",
+        "pose": "pose.mp4",
+        "face": "face.mp4",
+        "bg": "bg.mp4",
+        "mask": "mask.mp4",
+    }
+)
+POSE_FRAMES = 9
 
 
 def build_media(folder: Path) -> None:
     """Write the small files that the ways name."""
     gradient(160, 120).save(folder / MEDIA["image"])
     gradient(64, 64).rotate(90).save(folder / MEDIA["last_image"])
+    for turn, name in enumerate(("pose", "face", "bg", "mask")):
+        write_video(folder / MEDIA[name], rolling(POSE_FRAMES, turn))
+
+
+def rolling(count: int, turn: int = 0) -> torch.Tensor:
+    """Frames of a picture that rolls by, [count, 64, 64, 3] in bytes; another picture for each turn."""
+    first = torch.from_numpy(np.array(gradient(64, 64).rotate(90 * turn)))
+    return torch.stack([first.roll(7 * index, dims=1) for index in range(count)])
+
+
+def write_video(path: Path, frames: torch.Tensor, fps: int = 30) -> Path:
+    """Write frames as MP4."""
+    encode_mp4(frames, path, fps)
+    return path
 
 
 def gradient(width: int, height: int) -> Image.Image:

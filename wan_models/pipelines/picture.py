@@ -38,6 +38,11 @@ def open_picture(inputs: Mapping[str, Path], name: str) -> Image.Image:
     return Image.alpha_composite(white, upright).convert("RGB")
 
 
+def contain(picture: Image.Image, size: Size) -> Image.Image:
+    """Scale a picture until it fits into a size, in the middle of black (``wan/animate.py``)."""
+    return ImageOps.pad(picture, size, Image.Resampling.BILINEAR, color="black")
+
+
 def cover(picture: Image.Image, size: Size) -> Image.Image:
     """Scale a picture until it covers a size, and cut off evenly what stands out.
 

@@ -16,6 +16,7 @@ from tokenizers.models import Unigram
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 TEXT_DIM = 16
+HEAD_DIM = 12
 _SPECIAL_TOKENS = ("<pad>", "</s>", "<unk>")
 
 # The two shapes of Wan's VAE: 8 times smaller in space, or 16 times through 2*2 patches (5B).
@@ -40,7 +41,7 @@ def transformer(in_channels: int, out_channels: int) -> WanTransformer3DModel:
         in_channels=in_channels,
         out_channels=out_channels,
         num_attention_heads=2,
-        attention_head_dim=12,
+        attention_head_dim=HEAD_DIM,
         num_layers=1,
         ffn_dim=32,
         freq_dim=32,

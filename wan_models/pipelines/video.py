@@ -11,8 +11,9 @@ import torch
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-# x264's output depends on its number of threads; a fixed one gives the same bytes on every machine.
-_ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast", "threads": "4"}
+# x264's output depends on its number of threads; a fixed one gives the same bytes on every machine. With
+# its macroblock tree the same frames give now these bytes, now others, even on one thread.
+_ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast", "threads": "4", "x264-params": "mbtree=0"}
 
 
 @dataclass(frozen=True, slots=True)
