@@ -20,6 +20,7 @@ from api.follow import Follow
 from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.keyring import Keyring
+from api.limiter import Limiter
 from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
@@ -29,7 +30,7 @@ from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
 from api.watch import Watch
-from jobs.connect import open_artifacts, open_keys, open_store
+from jobs.connect import open_artifacts, open_keys, open_limits, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from wan_models.catalog import CATALOG
@@ -74,6 +75,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
                 public_url=settings.public_url,
                 origins=settings.origins,
             ),
+            limiter=Limiter(open_limits(settings), settings.limits),
             public_url=settings.public_url,
             origins=settings.origins,
         )
@@ -98,7 +100,7 @@ def create_app(parts: Parts) -> FastAPI:
         routes=_routes(),
     )
     app.state.parts = parts
-    app.add_middleware(Gate, access=parts.access)
+    app.add_middleware(Gate, access=parts.access, limiter=parts.limiter)
     answer_errors(app)
     return app
 

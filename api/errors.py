@@ -6,7 +6,7 @@ clients read, ``error_type`` what fal's do; ``title``, ``status`` and ``detail``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api import refusals
+from api.limiter import rate_headers
 from api.ranges import UnsatisfiableRangeError
 from api.schemas import FieldError, Problem, SdkError
 from jobs import errors as jobs
@@ -31,12 +32,13 @@ _LONGEST_NAME = 64
 
 
 class Kind(NamedTuple):
-    """What the errors of one class have in common. ``field`` is at fault, where it is always the same."""
+    """What the errors of one class have in common: ``field`` is what is at fault, if always the same."""
 
     status: HTTPStatus
     code: str
     title: str
     field: str | None = None
+    headers: Mapping[str, str] = {}
 
 
 _S = HTTPStatus
@@ -47,12 +49,21 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.KeyRequiredError: Kind(_S.UNAUTHORIZED, "key_required", "The request has no API key"),
     refusals.InvalidKeyError: Kind(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid"),
     refusals.ScopeMissingError: Kind(_S.FORBIDDEN, "scope_missing", "The API key does not allow this"),
+    refusals.TooManyRequestsError: Kind(_S.TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
     refusals.UnknownHostError: Kind(_S.FORBIDDEN, "unknown_host", "The request came by a foreign name"),
     refusals.MalformedJsonError: Kind(_S.BAD_REQUEST, "malformed_json", "The body cannot be read"),
     refusals.UnsupportedMediaTypeError: Kind(
-        _S.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"
+        _S.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "The body is not JSON",
+        headers={"accept": "application/json"},
     ),
-    refusals.BodyTooLargeError: Kind(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large"),
+    refusals.BodyTooLargeError: Kind(
+        _S.REQUEST_ENTITY_TOO_LARGE,
+        "body_too_large",
+        "The body is too large",
+        headers={"connection": "close"},  # the rest of the body stays unread
+    ),
     RequestValidationError: _INVALID,
     ValidationError: _INVALID,
     models.InvalidRequestError: _INVALID,
@@ -184,13 +195,12 @@ def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[s
             return _framework_headers(connection, error)
         case UnsatisfiableRangeError():
             return {"content-range": f"bytes */{error.size}"}
-        case refusals.UnsupportedMediaTypeError():
-            return {"accept": "application/json"}
         case refusals.KeyRequiredError() | refusals.InvalidKeyError() | refusals.ScopeMissingError():
             return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
-        case refusals.BodyTooLargeError():
-            return {"connection": "close"}  # the rest of the body stays unread
-    return {"retry-after": str(RETRY_SECONDS)} if kind.status is _S.SERVICE_UNAVAILABLE else {}
+        case refusals.TooManyRequestsError(allowance=allowance):
+            return {"retry-after": str(allowance.retry_seconds), **rate_headers(allowance)}
+    away = {"retry-after": str(RETRY_SECONDS)} if kind.status is _S.SERVICE_UNAVAILABLE else {}
+    return {**kind.headers, **away}
 
 
 def _framework_headers(connection: HTTPConnection, error: HTTPException) -> dict[str, str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import Access
 from api.errors import problem_response
+from api.limiter import Limiter, rate_headers
 from api.principal import introduce
-from api.refusals import RefusedError, ScopeMissingError
+from api.refusals import RefusedError, ScopeMissingError, TooManyRequestsError
 from jobs import keys
 from jobs.errors import JobsError
+from jobs.limits import Allowance
 from jobs.logs import note
 
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
@@ -28,9 +33,10 @@ def needed_scope(scope: Scope) -> keys.Scope:
 class Gate:
     """Lets requests in whose principal may make them; a plain ASGI wrapper."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, limiter: Limiter) -> None:
         self._app = app
         self._access = access
+        self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with a problem."""
@@ -39,16 +45,32 @@ class Gate:
             return
         connection = HTTPConnection(scope)
         try:
-            await self._admit(connection)
+            allowance = await self._admit(connection)
         except (RefusedError, JobsError) as error:
             await problem_response(connection, error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, _telling(allowance, send) if allowance else send)
 
-    async def _admit(self, connection: HTTPConnection) -> None:
+    async def _admit(self, connection: HTTPConnection) -> Allowance | None:
         principal = await self._access.admit(connection)
         needed = needed_scope(connection.scope)
         if not principal.may(needed):
             raise ScopeMissingError(needed)
+        principal = replace(principal, limits=await self._limiter.of(principal.tenant))
+        allowance = await self._limiter.take(principal)
+        if allowance and allowance.retry_seconds:
+            raise TooManyRequestsError(allowance)
         introduce(connection, principal)
         note(tenant=principal.tenant)
+        return allowance
+
+
+def _telling(allowance: Allowance, send: Send) -> Send:
+    """Tell the client of its limit in the answer."""
+
+    async def send_with_limit(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(rate_headers(allowance))
+        await send(message)
+
+    return send_with_limit

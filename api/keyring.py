@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
 
+from api.remembered import Remembered
 from jobs.errors import StoreUnavailableError
 from jobs.keys import ApiKey, KeyStore
 
@@ -16,10 +17,7 @@ USE_NOTED_SECONDS = 60
 
 
 class Keyring:
-    """Keys read from the store, each again once it has grown old.
-
-    One request reads it again; those that come meanwhile go on with what is known. So a revoked key
-    works for ``fresh_seconds`` and the time of one reading.
+    """Keys read from the store, each again once it has grown old: a revoked one works for that long.
 
     Args:
         store: where the keys are.
@@ -33,30 +31,17 @@ class Keyring:
         self._store = store
         self._fresh_seconds = fresh_seconds
         self._clock = clock
-        self._known: dict[str, tuple[ApiKey, float]] = {}
+        self._known: Remembered[ApiKey | None] = Remembered(store.get, fresh_seconds, clock)
         self._empty: bool | None = None
         self._empty_until = float("-inf")
 
     async def find(self, key_id: str) -> ApiKey | None:
-        """The key of an id, revoked or not, or None.
+        """The key of an id, revoked or not, or None. Made-up ids are not remembered: there is no end of them.
 
         Raises:
             StoreUnavailableError: it has to be read, and cannot be.
         """
-        now = self._clock()
-        known = self._known.get(key_id)
-        if known and now < known[1]:
-            return known[0]
-        if known:
-            self._known[key_id] = (known[0], now + self._fresh_seconds)
-        try:
-            key = await run_in_threadpool(self._store.get, key_id)
-        except StoreUnavailableError:
-            self._known.pop(key_id, None)
-            raise
-        if key:  # made-up ids are not remembered: there is no end of them
-            self._known[key_id] = (key, now + self._fresh_seconds)
-        return key
+        return await self._known.get(key_id)
 
     async def note_use(self, key: ApiKey) -> None:
         """Write down that a key is in use, at most once a minute.
@@ -66,14 +51,14 @@ class Keyring:
         """
         now = self._clock()
         if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_SECONDS:
-            self._known[key.id] = (replace(key, last_used_at=now), now + self._fresh_seconds)
+            self._known.put(key.id, replace(key, last_used_at=now))
             await run_in_threadpool(self._store.note_use, key.id, now)
 
     async def is_empty(self) -> bool:
         """Whether no key was ever made. Once one was, this is never true again.
 
         Raises:
-            StoreUnavailableError: it has to be looked up, and cannot be.
+            StoreUnavailableError: it was never known, and cannot be looked up.
         """
         if self._empty is False or (self._empty and self._clock() < self._empty_until):
             return self._empty

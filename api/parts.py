@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from api.access import Access
 from api.cached import Cached
 from api.follow import Follow
+from api.limiter import Limiter
 from api.load import Load
 from api.origin import Origin, origin_of
 from api.principal import Principal, principal_of
@@ -25,7 +26,8 @@ class Parts:
     """What the routes work with.
 
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
-    ones by task, ``access`` tells who calls, ``public_url`` begins absolute links in place of the address
+    ones by task, ``access`` tells who calls and ``limiter`` how often they may,
+    ``public_url`` begins absolute links in place of the address
     a request came to, and pages of ``origins`` may call from browsers.
     """
 
@@ -37,6 +39,7 @@ class Parts:
     watch: Watch
     follow: Follow
     access: Access
+    limiter: Limiter
     public_url: str | None = None
     origins: Sequence[str] = ()
 

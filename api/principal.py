@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from jobs.keys import ApiKey, Scope
+from jobs.limits import Limits
 
 _SCOPE_KEY = "wanserve.principal"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose behalf a request is made, and what it may do. ``id`` is that of its key."""
+    """On whose behalf a request is made, what it may do, and how much of it. ``id`` is that of its key."""
 
     id: str
     tenant: str
     scopes: frozenset[Scope]
+    limits: Limits = field(default_factory=Limits)
 
     def may(self, scope: Scope) -> bool:
         """Whether its key allows this; an admin's allows all."""

@@ -1,5 +1,7 @@
 """What the gateway itself refuses, as sentences. errors.py gives them their HTTP statuses."""
 
+from jobs.limits import Allowance
+
 
 class RefusedError(Exception):
     """Base of what a request can get wrong before any other room sees it."""
@@ -25,6 +27,17 @@ class ScopeMissingError(RefusedError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"The API key does not have the scope `{scope}`, which this takes.")
         self.scope = scope
+
+
+class TooManyRequestsError(RefusedError):
+    """The key has made as many requests as its tenant may."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        super().__init__(
+            f"This key may make {allowance.limit} requests a minute. "
+            f"Try again in {allowance.retry_seconds} seconds."
+        )
+        self.allowance = allowance
 
 
 class UnknownHostError(RefusedError):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from jobs.limits import Limits
 from jobs.settings import JobsSettings
 
 _ORIGIN = r"https?://[^\s,/?#*]+"
@@ -26,6 +27,12 @@ class GatewaySettings(JobsSettings):
         pattern=rf"^(\*|{_ORIGIN}(, *{_ORIGIN})*)$",
         description="Origins, with commas between, whose pages may call from browsers, or `*`. Unset: none.",
     )
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests that each key may make, unless its tenant has a limit of its own."
+    )
+    gpu_seconds_per_day: float | None = Field(
+        None, ge=0, description="GPU time that each tenant may use, unless it has a limit of its own."
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$",
@@ -34,6 +41,13 @@ class GatewaySettings(JobsSettings):
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )
+
+    @property
+    def limits(self) -> Limits:
+        """What tenants without limits of their own may use."""
+        return Limits(
+            requests_per_minute=self.requests_per_minute, gpu_seconds_per_day=self.gpu_seconds_per_day
+        )
 
     @property
     def origins(self) -> tuple[str, ...]:

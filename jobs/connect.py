@@ -8,6 +8,7 @@ from jobs.artifacts import ArtifactStore
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.keys import KeyStore
 from jobs.keys_redis import RedisKeyStore
+from jobs.limits import LimitStore
 from jobs.settings import JobsSettings
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
@@ -21,6 +22,11 @@ def open_store(settings: JobsSettings) -> JobStore:
 def open_keys(settings: JobsSettings) -> KeyStore:
     """The API keys, in the same Redis. Sends nothing yet."""
     return RedisKeyStore(connect(settings.redis_address))
+
+
+def open_limits(settings: JobsSettings) -> LimitStore:
+    """What tenants may use, in the same Redis. Sends nothing yet."""
+    return LimitStore(connect(settings.redis_address))
 
 
 def open_artifacts(settings: JobsSettings) -> ArtifactStore:

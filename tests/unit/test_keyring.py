@@ -88,7 +88,7 @@ def test_one_request_reads_again_while_others_go_on_with_what_is_known(keyring, 
 
 def test_ids_that_nobody_has_are_not_remembered(keyring, store):
     assert find(keyring, "0" * 12) is None
-    assert keyring._known == {}
+    assert keyring._known._known == {}
 
 
 def test_a_key_that_cannot_be_read_again_is_forgotten(keyring, store, clock):

@@ -18,12 +18,14 @@ from api.cached import Cached
 from api.feed import RedisFeed
 from api.follow import Follow
 from api.keyring import Keyring
+from api.limiter import Limiter
 from api.load import Load
 from api.parts import Parts
 from api.tenancy import TenantStore
 from api.watch import Watch
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.keys_memory import MemoryKeyStore
+from jobs.limits import Limits, LimitStore
 from jobs.policy import Policy
 from jobs.state import Job, Progress
 from jobs.store import JobStore
@@ -111,6 +113,18 @@ def serving(parts: Parts, nudged: list[Job], videos: Path) -> Iterator[Gateway]:
         yield Gateway(parts, client, videos, nudged)
 
 
+def unlimited() -> LimitStore:
+    """A store that knows no limits."""
+
+    class Unlimited(LimitStore):
+        def __init__(self) -> None: ...
+
+        def of(self, tenant: str) -> Limits | None:
+            return None
+
+    return Unlimited()
+
+
 def parts_with(
     store: JobStore, videos: Path, nudge: Callable[[Job], None], *, feed: str | None = None, **changes: Any
 ) -> Parts:
@@ -125,6 +139,7 @@ def parts_with(
         "load": load,
         "watch": watch,
         "follow": Follow(store, watch, load),
+        "limiter": Limiter(unlimited(), Limits()),
         "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
     }
     return Parts(store=store, nudge=nudge, **(given | changes))
