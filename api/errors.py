@@ -80,6 +80,16 @@ _KINDS: dict[type[Exception], Kind] = {
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     refusals.VideoNotReadyError: Kind(_S.NOT_FOUND, "video_not_ready", "The job has no video"),
     jobs.InvalidTransitionError: Kind(_S.CONFLICT, "job_ended", "The job has already ended"),
+    jobs.KeyReservedError: Kind(
+        _S.CONFLICT, "idempotency_key_in_use", "The request is still being answered", "Idempotency-Key"
+    ),
+    jobs.KeyUsedError: Kind(
+        _S.UNPROCESSABLE_ENTITY,
+        "idempotency_key_used",
+        "The key was used for another request",
+        "Idempotency-Key",
+    ),
+    jobs.TooManyJobsError: Kind(_S.TOO_MANY_REQUESTS, "too_many_jobs", "You have too many jobs queued"),
     refusals.JobActiveError: Kind(_S.CONFLICT, "job_active", "The job has not ended"),
     refusals.PreconditionFailedError: Kind(
         _S.PRECONDITION_FAILED, "precondition_failed", "The video is not the expected one"
@@ -199,8 +209,11 @@ def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[s
             return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
         case refusals.TooManyRequestsError(allowance=allowance):
             return {"retry-after": str(allowance.retry_seconds), **rate_headers(allowance)}
-    away = {"retry-after": str(RETRY_SECONDS)} if kind.status is _S.SERVICE_UNAVAILABLE else {}
-    return {**kind.headers, **away}
+    if kind.status in (_S.SERVICE_UNAVAILABLE, _S.TOO_MANY_REQUESTS) or isinstance(
+        error, jobs.KeyReservedError
+    ):
+        return {**kind.headers, "retry-after": str(RETRY_SECONDS)}
+    return dict(kind.headers)
 
 
 def _framework_headers(connection: HTTPConnection, error: HTTPException) -> dict[str, str]:

@@ -8,8 +8,8 @@ from api.eta import eta_seconds
 from api.links import Links
 from api.load import Load
 from api.names import video_filename, video_path
-from api.schemas import ErrorView, JobView, VideoView
-from jobs.state import Job, JobState
+from api.schemas import AttemptView, ErrorView, JobView, VideoView
+from jobs.state import Attempt, Job, JobError, JobState
 
 
 def job_view(job: Job, load: Load, links: Links) -> JobView:
@@ -26,14 +26,19 @@ def job_view(job: Job, load: Load, links: Links) -> JobView:
         stage=progress.stage or None,
         queue_position=None if job.ahead is None else job.ahead + 1,
         eta_seconds=None if job.state.is_final else eta_seconds(job, load.of(job.queue), load.now()),
+        priority=job.priority,
         attempt=job.attempt,
+        attempts=[_attempt_view(attempt) for attempt in job.attempts],
         created_at=_utc(job.created_at),
         started_at=_utc_or_none(job.started_at),
         finished_at=_utc_or_none(job.finished_at),
+        cancel_requested_at=_utc_or_none(job.cancel_requested_at),
+        queue_deadline=_utc_or_none(job.queue_deadline),
+        timeout=job.timeout,
         expires_at=_utc_or_none(job.expires_at),
         video_path=video_path(job.id),
         video_url=links.absolute(video_path(job.id)) if job.state is JobState.COMPLETED else None,
-        error=ErrorView(code=job.error.code, message=job.error.message) if job.error else None,
+        error=_error_view(job.error),
         warnings=list(job.spec.get("warnings", ())),
         metrics=result.get("metrics"),
         request=dict(job.spec),
@@ -69,6 +74,20 @@ def percent(job: Job) -> int:
         return 100
     done, steps = job.progress.step, job.progress.steps
     return min(99, 100 * done // steps) if steps else 0
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        attempt=attempt.number,
+        worker=attempt.worker,
+        started_at=_utc(attempt.started_at),
+        ended_at=_utc_or_none(attempt.ended_at),
+        error=_error_view(attempt.error),
+    )
+
+
+def _error_view(error: JobError | None) -> ErrorView | None:
+    return ErrorView(code=error.code, message=error.message) if error else None
 
 
 def _utc(seconds: float) -> datetime:

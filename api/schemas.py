@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.state import JobState
+from jobs.state import JobState, Priority
 
 
 class View(BaseModel):
@@ -23,6 +23,16 @@ class ErrorView(View):
     message: Annotated[str, Field(description="A sentence, for people.")]
 
 
+class AttemptView(View):
+    """One start of a job on a worker."""
+
+    attempt: Annotated[int, Field(description="From 1.")]
+    worker: Annotated[str, Field(description="As place@host.")]
+    started_at: datetime
+    ended_at: Annotated[datetime | None, Field(description="Null while it runs.")]
+    error: Annotated[ErrorView | None, Field(description="Null unless it ended badly.")]
+
+
 class JobView(View):
     """A job as clients see it."""
 
@@ -36,10 +46,17 @@ class JobView(View):
     stage: Annotated[str | None, Field(description="What the worker is doing; null unless in progress.")]
     queue_position: Annotated[int | None, Field(description="1 is next; null unless queued.")]
     eta_seconds: Annotated[int | None, Field(description="Until the video is there; null when unknown.")]
+    priority: Priority
     attempt: Annotated[int, Field(description="How often a worker has started it.")]
+    attempts: Annotated[list[AttemptView], Field(description="Each of those starts, oldest first.")]
     created_at: datetime
     started_at: Annotated[datetime | None, Field(description="Start of the running or the last attempt.")]
     finished_at: Annotated[datetime | None, Field(description="Set once the status is final.")]
+    cancel_requested_at: Annotated[datetime | None, Field(description="When a cancel was asked for.")]
+    queue_deadline: Annotated[
+        datetime | None, Field(description="Still waiting for a first start then: expired.")
+    ]
+    timeout: Annotated[float | None, Field(description="Seconds that one attempt may take.")]
     expires_at: Annotated[datetime | None, Field(description="When the record and the video are removed.")]
     video_path: Annotated[str, Field(description="Where the video is served once it is there.")]
     video_url: Annotated[str | None, Field(description="The same, absolute; null until completed.")]

@@ -38,12 +38,12 @@ class TenantStore:
             )
         )
 
-    def reserve(self, key: str, token: str) -> None:
-        """See JobStore. The key is the tenant's."""
+    def reserve(self, tenant: str, key: str, token: str) -> None:  # noqa: ARG002 - the port's signature
+        """See JobStore. The key is the principal's tenant's, whatever is said."""
         self._store.reserve(self._principal.tenant, key, token)
 
-    def unreserve(self, key: str, token: str) -> None:
-        """See JobStore. The key is the tenant's."""
+    def unreserve(self, tenant: str, key: str, token: str) -> None:  # noqa: ARG002 - the port's signature
+        """See JobStore. The key is the principal's tenant's, whatever is said."""
         self._store.unreserve(self._principal.tenant, key, token)
 
     def cancel(self, job_id: str) -> Job:

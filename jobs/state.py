@@ -17,6 +17,9 @@ Json = Mapping[str, Any]
 """A JSON object that this room carries without looking inside."""
 
 
+DEFAULT_TENANT = "default"
+"""Whose jobs are those that nobody else owns."""
+
 _NAME = regex(r"[\w.-]{1,64}", ASCII)
 _LONGEST_ORIGIN = 64
 
@@ -176,7 +179,7 @@ class NewJob:
     id: str
     queue: str
     spec: Json
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
     steps: int = 0
     priority: Priority = Priority.NORMAL
     expires_in: float | None = None

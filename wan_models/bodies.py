@@ -6,7 +6,7 @@ Each body checks its fields alone; ``wan_models.request.resolve`` holds it again
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,7 @@ from wan_models.fields import (
     Steps,
     Task,
     Text,
+    Wait,
     Whole,
 )
 
@@ -66,6 +67,22 @@ class VideoBody(BaseModel):
     ] = None
     negative_prompt: Annotated[Text | None, Field(description="What to avoid; empty for nothing.")] = None
     fps: Annotated[Fps | None, Field(description="Frames a second of playback.")] = None
+    priority: Annotated[
+        Literal["high", "normal", "low"] | None,
+        Field(description="`high`, `normal` or `low` within its queue; absent: normal."),
+    ] = None
+    expires_in: Annotated[
+        Wait | None,
+        Field(description="Seconds it may wait for a worker before it expires; absent: for ever."),
+    ] = None
+    timeout: Annotated[
+        Wait | None,
+        Field(description="Seconds that one attempt may take before the job fails; absent: the model's own."),
+    ] = None
+    reuse: Annotated[
+        Flag | None,
+        Field(description="Answer with a finished job of the same request and seed, if there is one."),
+    ] = None
 
     @property
     def given(self) -> dict[str, str]:

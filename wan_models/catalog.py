@@ -86,8 +86,9 @@ class ModelSpec:
     the fraction of the noise schedule above which the high-noise expert works, None where there is a
     single transformer. ``parameters_b`` counts the diffusion transformers, in 1e9.
     ``disk_gb`` is the download, ``memory_gb`` the GPU memory that the model's authors ask for, both in
-    1e9 bytes. ``repository`` holds the weights in the layout the pipeline loads, and ``pipeline`` is the
-    ``module:Class`` that runs them, or None where there is none yet.
+    1e9 bytes. ``timeout`` is how long an attempt may take unless a request says otherwise, in seconds: some
+    times what the longest video needs on one GPU. ``repository`` holds the weights in the layout the
+    pipeline loads, and ``pipeline`` is the ``module:Class`` that runs them, or None where there is none yet.
     """
 
     id: str
@@ -108,6 +109,7 @@ class ModelSpec:
     memory_gb: float
     repository: str
     original_repository: str
+    timeout: float = 4 * 3600
     pipeline: str | None = None
 
 
@@ -219,6 +221,7 @@ _SPECS = (
         parameters_b=16.3,
         disk_gb=49,
         memory_gb=80,
+        timeout=12 * 3600,
         repository="Wan-AI/Wan2.2-S2V-14B",
         original_repository="Wan-AI/Wan2.2-S2V-14B",
     ),
@@ -239,6 +242,7 @@ _SPECS = (
         parameters_b=17.3,
         disk_gb=82,
         memory_gb=80,
+        timeout=12 * 3600,
         repository="Wan-AI/Wan2.2-Animate-14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-Animate-14B",
         pipeline=f"{_PIPELINES}.animation:AnimationPipeline",

@@ -48,6 +48,7 @@ Scale = Annotated[float, Field(strict=True, ge=1, le=20, allow_inf_nan=False)]  
 Scales = Annotated[
     tuple[Scale, Scale], BeforeValidator(_both, json_schema_input_type=Scale | tuple[Scale, Scale])
 ]
+Wait = Annotated[float, Field(strict=True, ge=1, le=7 * 24 * 3600, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Source = Annotated[
     str,

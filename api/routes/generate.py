@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.answer import job_answer
 from api.body import read_json
+from api.idempotency import PARAMETER, reserved
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.prefer import wait_seconds
@@ -30,11 +31,15 @@ _BODY: dict[str, Any] = {
             "schema": {"type": "string"},
             "example": "wait=30",
             "description": "`wait=N`: answer when the job has ended, or after N seconds, at most 60.",
-        }
+        },
+        PARAMETER,
     ],
 }
 _FINAL: dict[int | str, dict[str, Any]] = {
-    200: {"model": JobView, "description": "The job ended while the client waited."}
+    200: {
+        "model": JobView,
+        "description": "The job has ended, while the client waited or long before.",
+    }
 }
 
 
@@ -42,8 +47,9 @@ _FINAL: dict[int | str, dict[str, Any]] = {
 async def text_to_video(request: Request) -> Response:
     """Queue a video made from a prompt."""
     parts = parts_of(request)
-    body = TextToVideo.model_validate(await read_json(request))
-    job = await run_in_threadpool(submit, body, parts)
+    async with reserved(request, parts.store) as reservation:
+        body = TextToVideo.model_validate(await read_json(request))
+        job = await run_in_threadpool(submit, body, parts, reservation)
     headers = {"location": f"/jobs/{job.id}"}
     seconds = wait_seconds(request.headers.getlist("prefer"))
     if seconds is not None:

@@ -1,0 +1,83 @@
+"""The Idempotency-Key header: a client that repeats a request, unsure whether it arrived, gets the same job.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/, with any text as a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from api.tenancy import ClientStore
+from jobs.state import DEFAULT_TENANT, IdempotencyKey
+from wan_models.errors import InvalidRequestError
+
+HEADER = "Idempotency-Key"
+LONGEST_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A client's key, kept for the try of this token."""
+
+    key: str
+    token: str
+
+    def used_for(self, *request: Any) -> IdempotencyKey:
+        """The key, with what it stands for: JSON values that tell this request from every other."""
+        return IdempotencyKey(self.key, fingerprint(*request), self.token)
+
+
+@asynccontextmanager
+async def reserved(request: Request, store: ClientStore) -> AsyncIterator[Reservation | None]:
+    """Keep the request's key while the request is answered; None where it brings none.
+
+    A block that raises gives the key up, so that the client may try again with it.
+
+    Raises:
+        InvalidRequestError: the header is no key.
+        KeyReservedError: another request with this key is still being answered.
+    """
+    key = _key(request)
+    if key is None:
+        yield None
+        return
+    reservation = Reservation(key, uuid4().hex)
+    await run_in_threadpool(store.reserve, DEFAULT_TENANT, key, reservation.token)
+    try:
+        yield reservation
+    except BaseException:
+        await run_in_threadpool(store.unreserve, DEFAULT_TENANT, key, reservation.token)
+        raise
+
+
+def fingerprint(*values: Any) -> str:
+    """The same short text for equal JSON values, and another one for all others."""
+    told = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def _key(request: Request) -> str | None:
+    keys = request.headers.getlist(HEADER)
+    if not keys:
+        return None
+    if len(keys) > 1 or not 0 < len(keys[0]) <= LONGEST_KEY or not keys[0].isprintable():
+        raise InvalidRequestError(HEADER, f"Send it once, with 1 to {LONGEST_KEY} printable characters.")
+    return keys[0]
+
+
+PARAMETER: Mapping[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    "description": "Names the request for 24 hours: repeating it under this key answers with the same job.",
+}
+"""The header as OpenAPI describes it."""
