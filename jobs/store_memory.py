@@ -19,6 +19,7 @@ from jobs.errors import (
     LeaseLostError,
     TooManyJobsError,
 )
+from jobs.line import Line, Place
 from jobs.policy import Caps, Policy
 from jobs.state import (
     ANY_KIND,
@@ -61,6 +62,7 @@ class MemoryJobStore:
         self._clock = clock
         self._lock = RLock()
         self._jobs: dict[str, Job] = {}
+        self._lines: dict[str, Line] = {}
         self._logs: dict[str, list[Event]] = {}
         self._history: list[tuple[str, str, int]] = []  # tenant, job, number of the event
         self._claims: dict[str, tuple[str | None, Lease]] = {}
@@ -125,16 +127,12 @@ class MemoryJobStore:
         with self._lock:
             if nonce and (again := self._claimed(worker, nonce)):
                 return again
-            passed_over: set[str] = set()
-            for job in self._waiting(queue):
-                if job.tenant in passed_over:
-                    continue
-                if self._is_overdue(job):
-                    self._expire(job)
-                elif self._room(job.tenant, JobState.IN_PROGRESS) == 0:
-                    passed_over.add(job.tenant)
-                else:
+            line = self._lines.setdefault(queue, Line())
+            while place := line.first(lambda tenant: self._room(tenant, JobState.IN_PROGRESS) != 0):
+                job = self._jobs[place.job_id]
+                if not self._is_overdue(job):
                     return self._grant(job, worker, nonce)
+                self._expire(job)
             return None
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
@@ -300,10 +298,18 @@ class MemoryJobStore:
                 progress=replace(new.progress, stage=""),
             )
         self._jobs[new.id] = new
+        self._line_up(old, new)
         self._emit(new.id, new.state, **data)
         if new.state.is_final:  # progress has served its purpose; the transitions stay
             self._logs[new.id] = [event for event in self._logs[new.id] if event.type != "progress"]
         return self._with_place(new)
+
+    def _line_up(self, old: Job | None, new: Job) -> None:
+        line = self._lines.setdefault(new.queue, Line())
+        if old and old.state is JobState.QUEUED:
+            line.leave(_place(old))
+        if new.state is JobState.QUEUED:
+            line.join(_place(new))
 
     def _grant(self, job: Job, worker: str, nonce: str | None) -> Job:
         claimed = replace(
@@ -444,7 +450,7 @@ class MemoryJobStore:
     def _waiting(self, queue: str) -> list[Job]:
         """The queued jobs in the order they are taken."""
         queued = self._matching(JobFilter(queue=queue, state=JobState.QUEUED))
-        return sorted(queued, key=lambda job: (_CLASSES.index(job.priority), job.created_at, job.id))
+        return sorted(queued, key=_place)
 
     def _matching(self, which: JobFilter) -> Iterator[Job]:
         for job in self._jobs.values():
@@ -499,3 +505,7 @@ def _deadline(job: Job) -> float | None:
 
 def _told(error: JobError) -> dict[str, str]:
     return {"code": error.code, "message": error.message}
+
+
+def _place(job: Job) -> Place:
+    return Place(_CLASSES.index(job.priority), job.created_at, job.id, job.tenant)
