@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 import torch
 from safetensors.torch import load_file
 
-from wan_models.pipelines.s2v.size import fitting_size
 from wan_models.pipelines.s2v.speech_features import by_frame, clips_of, resample
 from wan_models.pipelines.s2v.transformer import WanS2VTransformer3DModel
+from wan_models.speech_size import fitting_size
 
 TRANSFORMER_TOLERANCE = 1e-4
 FPS, CLIP_FRAMES = 16, 80

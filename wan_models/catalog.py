@@ -224,6 +224,7 @@ _SPECS = (
         timeout=12 * 3600,
         repository="Wan-AI/Wan2.2-S2V-14B",
         original_repository="Wan-AI/Wan2.2-S2V-14B",
+        pipeline=f"{_PIPELINES}.speech_to_video:SpeechToVideoPipeline",
     ),
     ModelSpec(
         id="animate-14B",
@@ -255,5 +256,5 @@ CATALOG: Mapping[str, ModelSpec] = MappingProxyType({spec.id: spec for spec in _
 MAX_ANIMATION_FRAMES = 900
 """The most frames that a pose video may have: 30 s at the 30 frames a second of the model."""
 
-TINY_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B", "animate-14B")
+TINY_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B", "s2v-14B", "animate-14B")
 """The tasks that a tiny model can be built for."""

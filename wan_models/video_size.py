@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import isqrt
 
 from wan_models.catalog import Kind, ModelSpec, Size
+from wan_models.speech_size import fitting_size
 
 MAX_ASPECT = 8
 """How much longer than the other one side of a picture may be."""
@@ -34,6 +35,8 @@ def video_size(spec: ModelSpec, area: Size, picture: Size) -> Size:
         )
     if spec.kind is Kind.ANIMATION:
         size = _within(min(area, picture, key=_pixels), picture, spec.size_multiple)
+    elif spec.kind is Kind.SPEECH_TO_VIDEO:
+        size = Size(*reversed(fitting_size(picture.height, picture.width, _pixels(area))))
     elif spec.kind is Kind.TEXT_IMAGE_TO_VIDEO:
         size = _nearest_shape(area, picture, spec.size_multiple)
     else:

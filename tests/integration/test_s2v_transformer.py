@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from scripts import check_s2v_golden
 from wan_models.pipelines.s2v.frame_packer import FramePacker
 from wan_models.pipelines.s2v.rope import Grid
-from wan_models.pipelines.s2v.size import fitting_size
 from wan_models.pipelines.s2v.speech_features import by_frame, resample
 from wan_models.pipelines.s2v.transformer import WanS2VTransformer3DModel
+from wan_models.speech_size import fitting_size
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data/s2v"

@@ -1,5 +1,6 @@
 """The ways to use each pipeline: small requests, and small files to go with them."""
 
+import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from wan_models.bodies import Animation, ImageToVideo, TextImageToVideo, TextToVideo, VideoBody
+from wan_models.bodies import (
+    Animation,
+    ImageToVideo,
+    SpeechToVideo,
+    TextImageToVideo,
+    TextToVideo,
+    VideoBody,
+)
 from wan_models.catalog import CATALOG
 from wan_models.pipeline import OnStep, Pipeline, Run
 from wan_models.pipelines.video import encode_mp4
@@ -64,6 +72,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
         ),
         "ti2v-5B": Way("ti2v-5B", TextToVideo),
         "ti2v-5B with an image": Way("ti2v-5B", TextImageToVideo, _IMAGE, ("image",)),
+        "s2v-14B": Way("s2v-14B", SpeechToVideo, {**_IMAGE, "audio_path": "asset://3"}, ("image", "audio")),
         "animate-14B": Way("animate-14B", Animation, _FOLDER, ("pose", "face", "ref"), segments=2),
         "animate-14B to replace": Way(
             "animate-14B",
@@ -83,6 +92,7 @@ MEDIA: Mapping[str, str] = MappingProxyType(
         "face": "face.mp4",
         "bg": "bg.mp4",
         "mask": "mask.mp4",
+        "audio": "speech.wav",
     }
 )
 POSE_FRAMES = 9
@@ -92,6 +102,7 @@ def build_media(folder: Path) -> None:
     """Write the small files that the ways name."""
     gradient(160, 120).save(folder / MEDIA["image"])
     gradient(64, 64).rotate(90).save(folder / MEDIA["last_image"])
+    write_sound(folder / MEDIA["audio"], seconds=1)
     for turn, name in enumerate(("pose", "face", "bg", "mask")):
         write_video(folder / MEDIA[name], rolling(POSE_FRAMES, turn))
 
@@ -113,3 +124,14 @@ def gradient(width: int, height: int) -> Image.Image:
     red, green = Image.linear_gradient("L").resize((width, height)), Image.radial_gradient("L")
     blue = red.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     return Image.merge("RGB", (red, green.resize((width, height)), blue))
+
+
+def write_sound(path: Path, seconds: float, rate: int = 22_050) -> None:
+    """Write a tone that rises, in 16-bit stereo."""
+    time = torch.arange(round(seconds * rate)) / rate
+    tone = (torch.sin(2 * torch.pi * (200 + 200 * time) * time) * 10_000).to(torch.int16)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(torch.stack([tone, tone], dim=1).numpy().tobytes())

@@ -54,7 +54,7 @@ def _call(pipe: Any, arguments: dict[str, Any], clock: _StepClock) -> torch.Tens
     try:
         with torch.inference_mode():
             frames = pipe(**arguments, output_type="pt", callback_on_step_end=clock).frames[0]
-            return _to_uint8(frames)
+            return frames if frames.dtype is torch.uint8 else _to_uint8(frames)
     except (RuntimeError, ValueError) as error:
         if clock.stopped:
             raise

@@ -18,6 +18,7 @@ from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.models_dir import MANIFEST, installed_model, model_path
 from wan_models.pipelines import tiny_parts as parts
 from wan_models.pipelines.tiny_animation import animation
+from wan_models.pipelines.tiny_speech import speech_to_video
 
 
 def build_tiny(task: str, models_dir: Path) -> Path:
@@ -96,6 +97,7 @@ _BUILDERS: Mapping[str, Callable[[ModelSpec], Any]] = MappingProxyType(
         "t2v-A14B": _text_to_video,
         "i2v-A14B": _image_to_video,
         "ti2v-5B": _text_image_to_video,
+        "s2v-14B": speech_to_video,
         "animate-14B": animation,
     }
 )

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import av
 import torch
+from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from wan_models.pipelines.sound import Sound
+
+_AUDIO_BITS_A_CHANNEL = 96_000
 # x264's output depends on its number of threads; a fixed one gives the same bytes on every machine. With
 # its macroblock tree the same frames give now these bytes, now others, even on one thread.
 _ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast", "threads": "4", "x264-params": "mbtree=0"}
@@ -18,7 +22,10 @@ _ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast", "threads": "4", "x264-par
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video file says of itself: sizes in pixels, counted frames, frames a second."""
+    """What a video file says of itself: sizes in pixels, counted frames, frames a second.
+
+    ``audio_seconds`` is how long its sound lasts, None where it has none.
+    """
 
     width: int
     height: int
@@ -26,15 +33,18 @@ class VideoInfo:
     fps: float
     codec: str
     pixel_format: str
+    audio_codec: str | None = None
+    audio_seconds: float | None = None
 
 
-def encode_mp4(frames: torch.Tensor, path: Path, fps: int) -> None:
-    """Write a video.
+def encode_mp4(frames: torch.Tensor, path: Path, fps: int, audio: Sound | None = None) -> None:
+    """Write a video, with sound in AAC where it has some.
 
     Args:
         frames: uint8 on the CPU, [frames, height, width, 3], red first.
         path: the file to write.
         fps: frames a second.
+        audio: what is heard, from the first frame on; what is longer than the video is left out.
 
     Raises:
         ValueError: other numbers than bytes, another shape, or an odd side, which 4:2:0 cannot hold.
@@ -44,9 +54,14 @@ def encode_mp4(frames: torch.Tensor, path: Path, fps: int) -> None:
         stream = container.add_stream("libx264", rate=Fraction(fps), options=_ENCODER_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         _tag_colors(stream.codec_context)
+        track = _SoundTrack(container, audio, fps) if audio else None
         for index in range(count):
             container.mux(stream.encode(_yuv(frames[index])))
+            if track:
+                track.write(index)
         container.mux(stream.encode())
+        if track:
+            track.end()
 
 
 def probe_mp4(path: Path) -> VideoInfo:
@@ -58,6 +73,7 @@ def probe_mp4(path: Path) -> VideoInfo:
     with av.open(path) as container:
         stream = container.streams.video[0]
         frames = sum(1 for _ in container.decode(stream))
+        sound = next(iter(container.streams.audio), None)
         context = stream.codec_context
         return VideoInfo(
             width=context.width,
@@ -66,7 +82,39 @@ def probe_mp4(path: Path) -> VideoInfo:
             fps=float(stream.average_rate or 0),
             codec=context.name,
             pixel_format=context.pix_fmt or "",
+            audio_codec=sound.codec_context.name if sound else None,
+            audio_seconds=float((sound.duration or 0) * (sound.time_base or 0)) if sound else None,
         )
+
+
+class _SoundTrack:
+    """The sound of a video, written along with its frames, so that a player finds both side by side."""
+
+    def __init__(self, container: OutputContainer, audio: Sound, fps: int) -> None:
+        channels = len(audio.samples)
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._stream = container.add_stream("aac", rate=audio.rate, layout=self._layout)
+        self._stream.bit_rate = _AUDIO_BITS_A_CHANNEL * channels
+        self._container = container
+        self._audio = audio
+        self._fps = fps
+
+    def write(self, index: int) -> None:
+        """Write what is heard while one video frame is seen."""
+        start, end = (round(number * self._audio.rate / self._fps) for number in (index, index + 1))
+        samples = self._audio.samples[:, start:end]
+        if samples.shape[1]:
+            frame = av.AudioFrame.from_ndarray(samples.contiguous().numpy(), "fltp", self._layout)
+            frame.sample_rate, frame.pts, frame.time_base = (
+                self._audio.rate,
+                start,
+                Fraction(1, self._audio.rate),
+            )
+            self._container.mux(self._stream.encode(frame))
+
+    def end(self) -> None:
+        """Write what the encoder still holds."""
+        self._container.mux(self._stream.encode())
 
 
 def _tag_colors(context: VideoCodecContext) -> None:

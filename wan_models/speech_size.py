@@ -1,4 +1,4 @@
-"""How large a video a portrait becomes within a given area."""
+"""How large a talking portrait becomes within a given area. No torch here."""
 
 from __future__ import annotations
 

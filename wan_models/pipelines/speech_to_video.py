@@ -1,0 +1,97 @@
+"""Speech to video: a portrait that says what a sound says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from wan_models.catalog import CATALOG, Size
+from wan_models.errors import UnusableInputError
+from wan_models.pipeline import GeneratedVideo, Run
+from wan_models.pipelines.diffusion import generate_video, load_pipe, text_arguments
+from wan_models.pipelines.picture import cover, open_picture
+from wan_models.pipelines.s2v.clips import count_clips, fitting_clip
+from wan_models.pipelines.s2v.pipeline import WanSpeechToVideoPipeline
+from wan_models.pipelines.s2v.speech_model import SAMPLE_RATE
+from wan_models.pipelines.sound import Sound, read_sound
+from wan_models.request import VideoRequest
+
+_LONGEST_SECONDS = 60.0  # of the speech; what comes later is not heard
+_SHORTEST_SECONDS = 0.3
+
+
+class SpeechToVideoPipeline:
+    """A WanSpeechToVideoPipeline on this process's device."""
+
+    def __init__(self, path: Path) -> None:
+        self._pipe = load_pipe(WanSpeechToVideoPipeline, path)
+
+    def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
+        """Make one video of ``image`` speaking ``audio``, with the poses of ``pose`` if there is one.
+
+        It ends with the speech, or after ``frame_num`` frames, whichever comes first.
+
+        Raises:
+            UnusableInputError: an input is missing or cannot be read, or the speech is too short.
+        """
+        sound = read_sound(run.inputs, "audio", _LONGEST_SECONDS)
+        if sound.seconds < _SHORTEST_SECONDS:
+            raise UnusableInputError(
+                "audio", f"it lasts {sound.seconds:.2f} s; {_SHORTEST_SECONDS} s are needed."
+            )
+        arguments = _arguments(request, run, _frames(request, sound))
+        clips = count_clips(
+            arguments["num_frames"], arguments["clip_frames"], start_from_image=arguments["start_from_image"]
+        )
+        video = generate_video(self._pipe, request, run, arguments, segments=clips)
+        return replace(video, audio=sound.first(arguments["num_frames"] / request.fps))
+
+
+def _frames(request: VideoRequest, sound: Sound) -> int:
+    """As many frames as the speech lasts, rounded up to a count that the task makes."""
+    rule = CATALOG[request.task].frames
+    frames = max(ceil(sound.seconds * request.fps), rule.minimum)
+    return min(request.frame_num, frames + (rule.offset - frames) % rule.step)
+
+
+def _arguments(request: VideoRequest, run: Run, frames: int) -> dict[str, Any]:
+    size = Size(request.width, request.height)
+    start_from_image = bool(request.start_from_ref)
+    return {
+        **text_arguments(request),
+        "image": open_picture(run.inputs, "image"),
+        "audio": read_sound(run.inputs, "audio", _LONGEST_SECONDS, SAMPLE_RATE).samples.mean(dim=0),
+        "poses": _poses(run.inputs["pose"], size, request.fps, frames) if "pose" in run.inputs else None,
+        "num_frames": frames,
+        "fps": request.fps,
+        "clip_frames": fitting_clip(frames, request.infer_frames or 80, start_from_image=start_from_image),
+        "guidance_scale": request.sample_guide_scale.low,
+        "start_from_image": start_from_image,
+    }
+
+
+def _poses(path: Path, size: Size, fps: int, most: int) -> torch.Tensor:
+    """A pose video at the pace and in the size of the video: uint8 [frames, height, width, 3]."""
+    try:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            pace = Fraction(stream.average_rate or fps) / fps
+            paced = (
+                frame.to_image()
+                for index, frame in enumerate(container.decode(stream))
+                for _ in range(ceil((index + 1) / pace) - ceil(index / pace))  # how often it is shown
+            )
+            frames = [np.array(cover(picture, size)) for picture in islice(paced, most)]
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise UnusableInputError("pose", f"it cannot be read as a video ({error}).") from error
+    if not frames:
+        raise UnusableInputError("pose", "it has no frames.")
+    return torch.from_numpy(np.stack(frames))
