@@ -6,6 +6,7 @@ import av
 import pytest
 import torch
 
+from wan_models.pipelines.sound import Sound, read_sound
 from wan_models.pipelines.video import VideoInfo, encode_mp4, probe_mp4
 
 BT709 = 1  # its number in ITU-T H.273, for the matrix, the primaries and the transfer alike
@@ -98,3 +99,33 @@ def test_a_file_that_is_no_video_is_not_probed(tmp_path):
     (tmp_path / "v.mp4").write_bytes(b"not a video")
     with pytest.raises(av.error.FFmpegError):
         probe_mp4(tmp_path / "v.mp4")
+
+
+def beep(seconds: float, start: float, channels: int = 1) -> Sound:
+    """Silence, and a tone of 440 Hz from ``start`` on, at 48 kHz."""
+    time = torch.arange(round(seconds * 48_000)) / 48_000
+    tone = torch.sin(2 * torch.pi * 440 * time) * 0.5 * (time >= start)
+    return Sound(tone.expand(channels, -1), 48_000)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_is_heard_at_its_time_and_ends_with_the_video(noise, tmp_path, channels):
+    encode_mp4(noise, tmp_path / "v.mp4", 16, beep(5, start=0.25, channels=channels))
+    heard = read_sound({"video": tmp_path / "v.mp4"}, "video", 5)
+    loud = heard.samples.abs().max(dim=0).values.unfold(0, 480, 480).amax(dim=1) > 0.2
+    assert len(heard.samples) == channels
+    assert loud.nonzero()[0].item() == pytest.approx(25, abs=1)  # in hundredths of a second
+    assert probe_mp4(tmp_path / "v.mp4").audio_seconds == pytest.approx(9 / 16, abs=0.002)
+
+
+def test_sound_that_ends_early_leaves_the_rest_of_the_video_silent(noise, tmp_path):
+    encode_mp4(noise, tmp_path / "v.mp4", 16, beep(0.2, start=0))
+    info = probe_mp4(tmp_path / "v.mp4")
+    assert (info.frames, info.audio_codec) == (9, "aac")
+    assert info.audio_seconds == pytest.approx(0.2, abs=0.002)
+
+
+def test_only_the_wanted_seconds_of_a_sound_are_read_at_the_wanted_rate(noise, tmp_path):
+    encode_mp4(noise, tmp_path / "v.mp4", 16, beep(0.5, start=0))
+    sound = read_sound({"audio": tmp_path / "v.mp4"}, "audio", 0.3, rate=16_000)
+    assert (sound.samples.shape, sound.seconds) == ((1, 4800), 0.3)

@@ -11,7 +11,7 @@ WITH_PICTURE = ("i2v-A14B", "ti2v-5B", "animate-14B")
 sides = st.integers(64, 5000)
 
 
-# Computed with ``wan/image2video.py`` and ``best_output_size`` of ``wan/utils/utils.py``.
+# Computed with ``wan/image2video.py``, ``wan/speech2video.py`` and ``best_output_size`` of ``wan/utils``.
 @pytest.mark.parametrize(
     ("task", "area", "picture", "expected"),
     [
@@ -23,6 +23,10 @@ sides = st.integers(64, 5000)
         ("ti2v-5B", "704*1280", "1920*1080", "1248*704"),
         ("ti2v-5B", "1280*704", "512*512", "960*928"),
         ("ti2v-5B", "1280*704", "3000*4000", "800*1088"),
+        ("s2v-14B", "832*480", "832*480", "832*448"),
+        ("s2v-14B", "480*832", "667*1000", "512*768"),
+        ("s2v-14B", "1280*720", "3840*2160", "1280*704"),
+        ("s2v-14B", "1024*704", "64*64", "64*64"),
     ],
 )
 def test_the_size_is_that_of_the_official_code(task, area, picture, expected):
