@@ -20,16 +20,20 @@ from workers.outcome import Outcome
 
 _log = logging.getLogger(__name__)
 
-Encoder = Callable[[Any, Path, int], None]
+Encoder = Callable[[Any, Path, int, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RawVideo:
-    """What the GPU stage leaves: uint8 frames [frames, height, width, 3], their rate, what was measured."""
+    """What the GPU stage leaves: uint8 frames [frames, height, width, 3], their rate, what was measured.
+
+    ``audio`` is the pipeline's, None for a silent video.
+    """
 
     frames: Any
     fps: int
     metrics: dict[str, float | None]
+    audio: Any = None
 
 
 class Finisher:
@@ -64,7 +68,9 @@ class Finisher:
             file = Path(scratch) / "video.mp4"
             metrics = dict(video.metrics)
             held.report("encoding")
-            metrics["encode_seconds"] = _seconds(lambda: self._encode(video.frames, file, video.fps))
+            metrics["encode_seconds"] = _seconds(
+                lambda: self._encode(video.frames, file, video.fps, video.audio)
+            )
             held.report("uploading")
             key = f"{held.lease.job_id}/{held.lease.attempt}.mp4"
             metrics["upload_seconds"] = _seconds(lambda: self._artifacts.put(key, file))

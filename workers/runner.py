@@ -66,7 +66,7 @@ class Runner:
         generated = pipeline.generate(request, Run(on_step=partial(self._after_step, held)))
         waited = (job.started_at or job.created_at) - job.created_at
         metrics = {"queue_seconds": waited, "load_seconds": load_seconds, **generated.metrics}
-        return RawVideo(generated.frames, request.fps, metrics)
+        return RawVideo(generated.frames, request.fps, metrics, generated.audio)
 
     def _after_step(self, held: Hold, step: int, steps: int) -> None:
         held.report("denoising", step, steps)

@@ -25,14 +25,14 @@ class Encoder:
     """Writes ``CONTENT``, and notes what it was given and where it wrote."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[Any, int]] = []
+        self.given: list[tuple[Any, int, Any]] = []
         self.files: list[Path] = []
         self.go_on = Event()
         self.go_on.set()
         self.error: Exception | None = None
 
-    def __call__(self, frames: Any, path: Path, fps: int) -> None:
-        self.given.append((frames, fps))
+    def __call__(self, frames: Any, path: Path, fps: int, audio: Any) -> None:
+        self.given.append((frames, fps, audio))
         self.files.append(path)
         assert self.go_on.wait(PATIENCE_SECONDS)
         path.write_bytes(CONTENT)
@@ -78,7 +78,8 @@ def held(store: FlakyStore, keeper: DirectKeeper) -> Hold:
 @pytest.fixture
 def video() -> RawVideo:
     frames = np.zeros((5, 64, 96, 3), dtype=np.uint8)
-    return RawVideo(frames, 16, {"denoise_seconds": 1.23456, "load_seconds": 0.0, "peak_memory_mb": None})
+    metrics = {"denoise_seconds": 1.23456, "load_seconds": 0.0, "peak_memory_mb": None}
+    return RawVideo(frames, 16, metrics, audio="a sound")
 
 
 def test_the_record_tells_all_there_is_to_know_of_the_video(finisher, held, video, store):
@@ -102,12 +103,14 @@ def test_the_record_tells_all_there_is_to_know_of_the_video(finisher, held, vide
     assert metrics == {"denoise_seconds": 1.2346, "load_seconds": 0.0, "peak_memory_mb": None}
 
 
-def test_the_stored_file_is_what_the_encoder_wrote_from_the_frames(finisher, held, video, artifacts, encoder):
+def test_the_stored_file_is_what_the_encoder_wrote_from_frames_and_sound(
+    finisher, held, video, artifacts, encoder
+):
     finisher.finish(held, video)
     finisher.wait()
-    ((frames, fps),) = encoder.given
+    ((frames, fps, audio),) = encoder.given
     assert frames is video.frames
-    assert fps == 16
+    assert (fps, audio) == (16, "a sound")
     assert b"".join(artifacts.read("job_0001/1.mp4")) == CONTENT
 
 

@@ -99,7 +99,7 @@ class Bench:
             drain=self.drain,
         )
 
-    def _encode(self, frames: Any, path: Path, fps: int) -> None:
+    def _encode(self, frames: Any, path: Path, fps: int, _audio: Any) -> None:
         self.before_encode(int(frames[0, 0, 0, 0]))
         path.write_bytes(frames.tobytes())
 
