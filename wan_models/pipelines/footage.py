@@ -15,7 +15,7 @@ from PIL import Image
 
 from wan_models.catalog import Size
 from wan_models.errors import UnusableInputError
-from wan_models.pipelines.picture import input_path
+from wan_models.pipelines.picture import cover, input_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,27 @@ def read_footage(inputs: Mapping[str, Path], name: str, size: Size, fps: int, li
     if len(frames) > limit:
         raise UnusableInputError(name, f"it is longer than {limit / fps:.4g} s.")
     return Footage(native, frames)
+
+
+def read_beginning(
+    inputs: Mapping[str, Path], name: str, size: Size, fps: int, most: int
+) -> list[Image.Image]:
+    """Decode up to ``most`` frames at a pace, each covering a size: what stands out of it is cut off.
+
+    Raises:
+        UnusableInputError: it was not given, or is no video.
+    """
+    path = input_path(inputs, name)
+    try:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            paced = _paced(container.decode(stream), stream.average_rate or Fraction(fps), fps)
+            frames = [cover(frame.to_image(), size) for frame in islice(paced, most)]
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        raise UnusableInputError(name, f"it cannot be read as a video ({error}).") from error
+    if not frames:
+        raise UnusableInputError(name, "it has no frames.")
+    return frames
 
 
 def _decode(container: InputContainer, size: Size, fps: int, limit: int) -> tuple[Size, list[Image.Image]]:

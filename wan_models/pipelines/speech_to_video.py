@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
-from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 
@@ -17,7 +15,8 @@ from wan_models.catalog import CATALOG, Size
 from wan_models.errors import UnusableInputError
 from wan_models.pipeline import GeneratedVideo, Run
 from wan_models.pipelines.diffusion import generate_video, load_pipe, text_arguments
-from wan_models.pipelines.picture import cover, open_picture
+from wan_models.pipelines.footage import read_beginning
+from wan_models.pipelines.picture import open_picture
 from wan_models.pipelines.s2v.clips import count_clips, fitting_clip
 from wan_models.pipelines.s2v.pipeline import WanSpeechToVideoPipeline
 from wan_models.pipelines.s2v.speech_model import SAMPLE_RATE
@@ -69,7 +68,7 @@ def _arguments(request: VideoRequest, run: Run, frames: int) -> dict[str, Any]:
         **text_arguments(request),
         "image": open_picture(run.inputs, "image"),
         "audio": read_sound(run.inputs, "audio", _LONGEST_SECONDS, SAMPLE_RATE).samples.mean(dim=0),
-        "poses": _poses(run.inputs["pose"], size, request.fps, frames) if "pose" in run.inputs else None,
+        "poses": _poses(run.inputs, size, request.fps, frames),
         "num_frames": frames,
         "fps": request.fps,
         "clip_frames": fitting_clip(frames, request.infer_frames or 80, start_from_image=start_from_image),
@@ -78,20 +77,9 @@ def _arguments(request: VideoRequest, run: Run, frames: int) -> dict[str, Any]:
     }
 
 
-def _poses(path: Path, size: Size, fps: int, most: int) -> torch.Tensor:
-    """A pose video at the pace and in the size of the video: uint8 [frames, height, width, 3]."""
-    try:
-        with av.open(path) as container:
-            stream = container.streams.video[0]
-            pace = Fraction(stream.average_rate or fps) / fps
-            paced = (
-                frame.to_image()
-                for index, frame in enumerate(container.decode(stream))
-                for _ in range(ceil((index + 1) / pace) - ceil(index / pace))  # how often it is shown
-            )
-            frames = [np.array(cover(picture, size)) for picture in islice(paced, most)]
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise UnusableInputError("pose", f"it cannot be read as a video ({error}).") from error
-    if not frames:
-        raise UnusableInputError("pose", "it has no frames.")
-    return torch.from_numpy(np.stack(frames))
+def _poses(inputs: Mapping[str, Path], size: Size, fps: int, frames: int) -> torch.Tensor | None:
+    """uint8 [frames, height, width, 3] at the pace of the video, which they need not last as long as."""
+    if "pose" not in inputs:
+        return None
+    pictures = read_beginning(inputs, "pose", size, fps, frames)
+    return torch.from_numpy(np.stack([np.array(picture) for picture in pictures]))
