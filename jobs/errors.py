@@ -70,3 +70,24 @@ class ArtifactNotFoundError(JobsError):
 
 class ArtifactStoreUnavailableError(JobsError):
     """The artifact store cannot be reached, or refused the request. Try again shortly."""
+
+
+class WebhookNotFoundError(JobsError):
+    """The tenant has no webhook endpoint, or no delivery, of this id."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no webhook or delivery {name}.")
+
+
+class WebhookDisabledError(JobsError):
+    """The webhook endpoint is disabled, so that nothing is delivered to it."""
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f"The webhook of delivery {delivery_id} is disabled. Enable it first.")
+
+
+class TooManyWebhooksError(JobsError):
+    """The tenant has as many webhook endpoints as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} webhooks already; delete one first.")

@@ -13,6 +13,8 @@ from re import ASCII
 from re import compile as regex
 from typing import Any, NamedTuple
 
+from jobs.webhooks import Hook
+
 Json = Mapping[str, Any]
 """A JSON object that this room carries without looking inside."""
 
@@ -170,7 +172,8 @@ class NewJob:
     Jobs of one ``digest`` have the same result; with ``reuse``, one that is completed stands for this one.
     ``id``, ``queue`` and ``tenant`` become parts of keys: 1 to 64 letters, digits, ``_``, ``.`` or ``-``.
     Ids sort in the order of creation. ``request_id`` and ``traceparent`` (of W3C Trace Context) tell what
-    the job came from, in at most 64 characters each.
+    the job came from, in at most 64 characters each. ``hook`` is who wants to hear of it, beside the tenant's
+    webhook endpoints.
 
     Raises:
         ValueError: a name is no such name, or what the job came from is told too long.
@@ -190,6 +193,7 @@ class NewJob:
     idempotency: IdempotencyKey | None = None
     request_id: str = ""
     traceparent: str = ""
+    hook: Hook | None = None
 
     def __post_init__(self) -> None:
         for name in (self.id, self.queue, self.tenant):

@@ -228,6 +228,8 @@ class RedisJobStore:
         if new.timeout is not None:
             record["timeout"] = str(_ms(new.timeout))
         told: dict[str, Any] = {"record": record, "caps": self._caps, "reuse": new.reuse}
+        if new.hook:
+            told["hook"] = json.dumps(new.hook.told())
         if new.expires_in is not None:
             told["expires_in"] = _ms(new.expires_in)
         if key := new.idempotency:

@@ -25,6 +25,9 @@
 -- P workers         HASH    worker -> {"seen": ms, "queues": […]}, JSON
 -- P claims          HASH    worker -> "{nonce} {id} {attempt}" of its latest claim
 -- P history:{tenant} STREAM the tenant's last events but progress, each as "{id} {number in the job's log}"
+-- P hook:{id}       STRING  {"url": …, "events": …} that the request named to hear of the job, JSON
+-- P endpoints:{tenant} ZSET the tenant's webhook endpoints; webhooks.lua writes it
+-- P outbox          LIST    transitions that somebody wants to hear of, JSON; webhooks.lua takes them out
 -- P feed            CHANNEL one message an event: "{tenant} {id} {type}"
 --
 -- ALLOWED["verb source target"] is the transition table of state.py, put in front when the script is loaded.
@@ -90,6 +93,15 @@ local function emit(job, type, data)
     redis.call('EXPIRE', history, HISTORY_SECONDS)
   end
   redis.call('PUBLISH', P .. 'feed', job.tenant .. ' ' .. job.id .. ' ' .. type)
+  return entry
+end
+
+-- Leave a transition for the deliverers of webhooks, where anybody wants to hear of it.
+local function post(job, entry)
+  local hook = job.hook and redis.call('GET', key('hook', job.id)) or nil
+  if not hook and redis.call('EXISTS', key('endpoints', job.tenant)) == 0 then return end
+  local letter = { job = job.id, tenant = job.tenant, event = entry, hook = hook, request = job.request, trace = job.trace }
+  redis.call('RPUSH', P .. 'outbox', cjson.encode(letter))
 end
 
 -- Progress has served its purpose once the job is final; the transitions stay.
@@ -157,7 +169,7 @@ local function move(job, verb, target, data)
   if job.state then leave(job) end
   store(job, { state = target })
   enter(job, target)
-  emit(job, target, data)
+  post(job, emit(job, target, data))
 end
 
 local function refuse_missing() return { 'refused', 'missing', '' } end
@@ -274,6 +286,10 @@ function verbs.submit(id, queue, tenant, spec, told)
   if new.expires_in then
     record.deadline = int(now + new.expires_in)
     redis.call('ZADD', P .. 'deadlines', record.deadline, id)
+  end
+  if new.hook then
+    record.hook = '1'
+    redis.call('SET', key('hook', id), new.hook)
   end
   store(job, record)
   redis.call('SET', key('spec', id), spec)
@@ -473,9 +489,13 @@ function verbs.remove(id)
   if not job.finished then return { 'refused', 'state', job.state } end
   for _, scope in ipairs({ job.tenant, '*' }) do redis.call('ZREM', index(scope, job, job.state), id) end
   redis.call('ZREM', P .. 'retention', id)
+<<<<<<< HEAD
   local results = key('results', job.tenant)
   if redis.call('HGET', results, job.digest) == id then redis.call('HDEL', results, job.digest) end
   redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('attempts', id))
+=======
+  redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('hook', id))
+>>>>>>> c9e4df4 (wip webhooks)
   return { 'ok' }
 end
 

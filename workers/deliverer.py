@@ -1,0 +1,169 @@
+"""Delivering webhooks: transitions become deliveries, deliveries are attempted. Run any number of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
+
+from jobs.errors import JobNotFoundError, JobsError, StoreUnavailableError
+from jobs.state import Job
+from jobs.store import JobStore
+from jobs.webhook_store import DEFAULT, WebhookStore
+from jobs.webhooks import Lane, Leased, Verdict, retry_delay
+from workers.courier import Courier, Result
+from workers.envelope import deliveries
+
+AT_ONCE = 48  # in each lane, of one deliverer
+POLL_SECONDS = 0.2
+LEASE_MARGIN_SECONDS = 10.0  # beyond the attempt itself: name resolution, and writing down what it came to
+_SWEEP_SECONDS = 60.0
+_PAGE = 100
+
+_log = logging.getLogger(__name__)
+
+
+class Deliverer:
+    """Delivers until it is told to stop. What it leaves behind when it dies, another one takes up.
+
+    Args:
+        store: endpoints and deliveries.
+        jobs: the records, for what a message tells.
+        courier: makes the attempts.
+        attempt_seconds: how long one may take.
+        public_url: what links in messages begin with; None leaves them out.
+    """
+
+    def __init__(
+        self,
+        store: WebhookStore,
+        jobs: JobStore,
+        courier: Courier,
+        *,
+        attempt_seconds: float,
+        public_url: str | None = None,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._courier = courier
+        self._lease_seconds = attempt_seconds + LEASE_MARGIN_SECONDS
+        self._public_url = public_url
+        self._lanes = {lane: _Slots(lane) for lane in Lane}
+        self._wake = Event()
+        self._sweep_at = 0.0
+
+    def run(self, stopped: Event) -> None:
+        """Deliver until stopped, then finish the attempts under way. A store that is away is waited for."""
+        while not stopped.is_set():
+            self._wake.clear()
+            try:
+                self._work()
+            except JobsError as error:
+                _log.warning("Webhooks wait: %s", error)
+            except Exception:  # a deliverer that ends in silence would strand every delivery after it
+                _log.exception("Delivering webhooks broke")
+            self._wake.wait(POLL_SECONDS)
+        for slots in self._lanes.values():
+            slots.close()
+
+    def _work(self) -> None:
+        self._spread()
+        for lane, slots in self._lanes.items():
+            if free := slots.free:
+                for leased in self._store.lease(lane, free, self._lease_seconds):
+                    slots.start(self._deliver, leased)
+        if time.monotonic() >= self._sweep_at:
+            self._store.sweep()
+            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+
+    def _spread(self) -> None:
+        """Make every transition in the outbox into the deliveries it means."""
+        while letters := self._store.letters(_PAGE):
+            for letter in letters:
+                job, endpoints = self._job(letter.job_id), self._store.endpoints(letter.tenant)
+                if letter.hook:
+                    self._store.endpoint(DEFAULT, letter.tenant)  # which signs for it
+                self._store.accept(letter, deliveries(letter, job, endpoints, self._public_url))
+            if len(letters) < _PAGE:
+                break
+
+    def _job(self, job_id: str) -> Job | None:
+        try:
+            return self._jobs.get(job_id)
+        except JobNotFoundError:
+            return None
+
+    def _deliver(self, leased: Leased) -> None:
+        result = self._courier.attempt(leased)
+        verdict, delay = judge(leased, result)
+        delivery, attempt = leased.delivery, result.attempt
+        try:
+            disabled = self._store.settle(delivery, verdict, attempt, delay)
+        except StoreUnavailableError as error:  # its lease will run out
+            _log.warning("The outcome of delivery %s is lost, it will be repeated: %s", delivery.id, error)
+            return
+        finally:
+            self._wake.set()
+        told = attempt.error or attempt.status
+        _log.log(
+            logging.INFO if result.delivered else logging.WARNING,
+            "Delivery %s of %s, attempt %d: %s (%s)",
+            *(delivery.id, delivery.event_id, attempt.number, verdict, told),
+        )
+        if disabled:
+            _log.warning(
+                "Webhook %s of tenant %s is disabled: %s", leased.endpoint.id, delivery.tenant, disabled
+            )
+
+
+def judge(leased: Leased, result: Result, luck: float | None = None) -> tuple[Verdict, float]:
+    """What becomes of a delivery after an attempt, and in how many seconds it is tried again.
+
+    ``luck`` is 0 to 1, drawn when it is left out.
+    """
+    if result.delivered:
+        return Verdict.DELIVERED, 0
+    if result.gone:
+        return Verdict.GONE, 0
+    drawn = random.random() if luck is None else luck  # noqa: S311 - spreads retries, guards nothing
+    delay = retry_delay(leased.delivery.tries, result.retry_after, drawn)
+    if delay is None or not leased.delivery.persistent:
+        return Verdict.FAILED, 0
+    return Verdict.RETRY, delay
+
+
+class _Slots:
+    """The attempts of one lane that are under way: at most so many, each in a thread."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"webhooks-{lane}")
+        self._busy = 0
+        self._lock = Lock()
+
+    @property
+    def free(self) -> int:
+        """How many more may begin."""
+        with self._lock:
+            return AT_ONCE - self._busy
+
+    def start(self, deliver: Callable[[Leased], None], leased: Leased) -> None:
+        """Begin an attempt."""
+        with self._lock:
+            self._busy += 1
+        self._pool.submit(self._run, deliver, leased)
+
+    def close(self) -> None:
+        """Wait for those under way."""
+        self._pool.shutdown()
+
+    def _run(self, deliver: Callable[[Leased], None], leased: Leased) -> None:
+        try:
+            deliver(leased)
+        except Exception:  # its lease will run out
+            _log.exception("Delivery %s broke", leased.delivery.id)
+        finally:
+            with self._lock:
+                self._busy -= 1
