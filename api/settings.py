@@ -33,11 +33,6 @@ class GatewaySettings(JobsSettings):
     gpu_seconds_per_day: float | None = Field(
         None, ge=0, description="GPU time that each tenant may use, unless it has a limit of its own."
     )
-    public_url: str | None = Field(
-        None,
-        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$",
-        description="What absolute links begin with, no slash at the end. Unset: the address of the request.",
-    )
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )

@@ -12,6 +12,7 @@ from jobs.limits import LimitStore
 from jobs.settings import JobsSettings
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
+from jobs.webhook_store import WebhookStore
 
 
 def open_store(settings: JobsSettings) -> JobStore:
@@ -27,6 +28,11 @@ def open_keys(settings: JobsSettings) -> KeyStore:
 def open_limits(settings: JobsSettings) -> LimitStore:
     """What tenants may use, in the same Redis. Sends nothing yet."""
     return LimitStore(connect(settings.redis_address))
+
+
+def open_webhooks(settings: JobsSettings) -> WebhookStore:
+    """The webhook endpoints and deliveries, in the same Redis. Sends nothing yet."""
+    return WebhookStore(connect(settings.redis_address))
 
 
 def open_artifacts(settings: JobsSettings) -> ArtifactStore:

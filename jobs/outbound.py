@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from threading import Event, Timer
 from urllib.parse import SplitResult, quote, urlsplit
@@ -49,13 +49,13 @@ def system_resolver(host: str, port: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a checked URL leads: its parts, and the addresses that were found good."""
+    """Where a URL leads: its parts, and the addresses that were found good."""
 
     tls: bool
     host: str
     port: int
     path: str
-    addresses: Sequence[str]
+    addresses: Sequence[str] = ()
 
 
 class Outbound:
@@ -85,18 +85,20 @@ class Outbound:
             UrlRefusedError: it may not; the message says why.
             UnreachableError: the host has no address.
         """
-        parts, host = _split(url)
-        vouched = host in self._private_hosts
-        if parts.scheme != "https" and not (vouched and parts.scheme == "http"):
-            raise UrlRefusedError("The URL must begin with https://.")
-        tls = parts.scheme == "https"
-        port = _port(parts) or (443 if tls else 80)
-        if not vouched and port not in HTTPS_PORTS:
-            raise UrlRefusedError(f"Port {port} is not allowed; use 443 or 8443.")
-        addresses = self._addresses(host, port)
-        if not vouched and not all(is_public(parse_address(address)) for address in addresses):
-            raise UrlRefusedError(f"{host} is not on the public internet.")
-        return Target(tls, host, port, _path(parts), addresses)
+        target = self._aim(url)
+        addresses = self._addresses(target.host, target.port)
+        self._refuse_private(target.host, addresses)
+        return replace(target, addresses=addresses)
+
+    def vet(self, url: str) -> None:
+        """Refuse a URL that is kept for later, as far as can be told without resolving its host.
+
+        Raises:
+            UrlRefusedError: no request will ever go there; the message says why.
+        """
+        host = self._aim(url).host
+        with suppress(ValueError):  # a name
+            self._refuse_private(host, [str(parse_address(host))])
 
     @contextmanager
     def request(
@@ -128,6 +130,22 @@ class Outbound:
                 connection.request(method, target.path, body, {**(headers or {}), "Connection": "close"})
                 response = connection.getresponse()
             yield Answer(response, line)
+
+    def _aim(self, url: str) -> Target:
+        parts, host = _split(url)
+        vouched = host in self._private_hosts
+        if parts.scheme != "https" and not (vouched and parts.scheme == "http"):
+            raise UrlRefusedError("The URL must begin with https://.")
+        tls = parts.scheme == "https"
+        port = _port(parts) or (443 if tls else 80)
+        if not vouched and port not in HTTPS_PORTS:
+            raise UrlRefusedError(f"Port {port} is not allowed; use 443 or 8443.")
+        return Target(tls, host, port, _path(parts))
+
+    def _refuse_private(self, host: str, addresses: Sequence[str]) -> None:
+        vouched = host in self._private_hosts
+        if not vouched and not all(is_public(parse_address(address)) for address in addresses):
+            raise UrlRefusedError(f"{host} is not on the public internet.")
 
     def _addresses(self, host: str, port: int) -> Sequence[str]:
         try:

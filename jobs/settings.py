@@ -107,6 +107,15 @@ class JobsSettings(BaseSettings):
         le=10 * 365 * 24 * 3600,
         description="How long a finished job and its video are kept.",
     )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$",
+        description="What absolute links begin with, no slash at the end. Unset: the address of the request.",
+    )
+    webhook_private_hosts: str | None = Field(
+        None,
+        description="Private hosts, with commas between, that webhooks may lead to: on any port, TLS or not.",
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("s3_endpoint")
@@ -132,6 +141,12 @@ class JobsSettings(BaseSettings):
     def redis_address(self) -> str:
         """The Redis to use: the configured one, or the embedded one of ``data_dir``."""
         return self.redis_url or EmbeddedRedis(self.redis_directory).url
+
+    @property
+    def webhook_hosts(self) -> frozenset[str]:
+        """The private hosts that webhooks may lead to."""
+        names = (name.strip().lower() for name in (self.webhook_private_hosts or "").split(","))
+        return frozenset(name for name in names if name)
 
     @property
     def policy(self) -> Policy:

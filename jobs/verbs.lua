@@ -489,13 +489,10 @@ function verbs.remove(id)
   if not job.finished then return { 'refused', 'state', job.state } end
   for _, scope in ipairs({ job.tenant, '*' }) do redis.call('ZREM', index(scope, job, job.state), id) end
   redis.call('ZREM', P .. 'retention', id)
-<<<<<<< HEAD
   local results = key('results', job.tenant)
   if redis.call('HGET', results, job.digest) == id then redis.call('HDEL', results, job.digest) end
-  redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('attempts', id))
-=======
-  redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('hook', id))
->>>>>>> c9e4df4 (wip webhooks)
+  redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('attempts', id),
+    key('hook', id))
   return { 'ok' }
 end
 

@@ -144,7 +144,7 @@ class WebhookStore:
     def attempts(self, delivery_id: str) -> list[Attempt]:
         """The last attempts at a delivery, oldest first."""
         with unavailable():
-            entries: Any = self._redis.lrange(self._key("attempts", delivery_id), 0, -1)
+            entries: Any = self._redis.lrange(self._key("tried", delivery_id), 0, -1)
         return [read_attempt(entry) for entry in entries]
 
     def replay(self, delivery_id: str, tenant: str) -> Delivery:

@@ -9,7 +9,7 @@
 -- P endpoint:{id}        HASH   an endpoint with its secrets
 -- P endpoints:{tenant}   ZSET   ids of the tenant's registered endpoints by creation
 -- P delivery:{id}        HASH   a delivery
--- P attempts:{id}        LIST   its last attempts, JSON
+-- P tried:{id}           LIST   its last attempts, JSON
 -- P deliveries:{endpoint} ZSET  ids, all scored 0 and so in the order of their creation
 -- P waiting:{receiver}   ZSET   deliveries by the time of their next attempt
 -- P flying:{receiver}    ZSET   deliveries being attempted by the end of the attempt's lease
@@ -78,7 +78,7 @@ local function finish(delivery, state, retention)
 end
 
 local function forget(delivery)
-  redis.call('DEL', key('delivery', delivery.id), key('attempts', delivery.id))
+  redis.call('DEL', key('delivery', delivery.id), key('tried', delivery.id))
   redis.call('ZREM', key('deliveries', delivery.endpoint), delivery.id)
   redis.call('ZREM', P .. 'forgetting', delivery.id)
 end
@@ -231,8 +231,8 @@ function verbs.settle(id, attempt, verdict, slow, record, delay, patience, reten
   local delivery = fetch('delivery', id)
   if not delivery or delivery.attempts ~= attempt then return refuse('lease') end
   if redis.call('ZREM', key('flying', delivery.receiver), id) == 0 then return refuse('lease') end
-  redis.call('RPUSH', key('attempts', id), record)
-  redis.call('LTRIM', key('attempts', id), -KEPT_ATTEMPTS, -1)
+  redis.call('RPUSH', key('tried', id), record)
+  redis.call('LTRIM', key('tried', id), -KEPT_ATTEMPTS, -1)
   local disabled = learn(delivery, verdict, slow, patience)
   if verdict == 'retry' then
     wait(delivery, now + delay) -- also where the endpoint is disabled now: it is given up when it is due

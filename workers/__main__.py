@@ -40,6 +40,11 @@ def _worker(place: str, queues: Sequence[str], host: str, environment: Mapping[s
     return Program(f"worker {place}", [sys.executable, "-m", "workers.worker", *options], environment)
 
 
+def deliverer_program() -> Program:
+    """The deliverer of webhooks: a process of its own, so that no receiver holds up a worker."""
+    return Program("webhooks", [sys.executable, "-m", "workers.deliver"], {"CUDA_VISIBLE_DEVICES": ""})
+
+
 def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[str], host: str) -> None:
     """Run the workers and the maintenance until SIGTERM or Ctrl-C."""
     stopped = Event()
@@ -54,7 +59,7 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     )
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
     sweeper.start()
-    programs = worker_programs(gpus, queues, host)
+    programs = [*worker_programs(gpus, queues, host), deliverer_program()]
     try:
         ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
     finally:

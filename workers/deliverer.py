@@ -51,8 +51,8 @@ class Deliverer:
         self._courier = courier
         self._lease_seconds = attempt_seconds + LEASE_MARGIN_SECONDS
         self._public_url = public_url
-        self._lanes = {lane: _Slots(lane) for lane in Lane}
         self._wake = Event()
+        self._lanes = {lane: _Slots(lane, self._wake.set) for lane in Lane}
         self._sweep_at = 0.0
 
     def run(self, stopped: Event) -> None:
@@ -63,9 +63,17 @@ class Deliverer:
                 self._work()
             except JobsError as error:
                 _log.warning("Webhooks wait: %s", error)
-            except Exception:  # a deliverer that ends in silence would strand every delivery after it
+            except Exception:  # noqa: BLE001 - a deliverer that ends in silence would strand every delivery after it
                 _log.exception("Delivering webhooks broke")
             self._wake.wait(POLL_SECONDS)
+        self._close()
+
+    def deliver_due(self) -> None:
+        """Deliver what is due now, once, and come back when it is done."""
+        self._work()
+        self._close()
+
+    def _close(self) -> None:
         for slots in self._lanes.values():
             slots.close()
 
@@ -105,8 +113,6 @@ class Deliverer:
         except StoreUnavailableError as error:  # its lease will run out
             _log.warning("The outcome of delivery %s is lost, it will be repeated: %s", delivery.id, error)
             return
-        finally:
-            self._wake.set()
         told = attempt.error or attempt.status
         _log.log(
             logging.INFO if result.delivered else logging.WARNING,
@@ -138,7 +144,8 @@ def judge(leased: Leased, result: Result, luck: float | None = None) -> tuple[Ve
 class _Slots:
     """The attempts of one lane that are under way: at most so many, each in a thread."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, ended: Callable[[], None]) -> None:
+        self._ended = ended
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"webhooks-{lane}")
         self._busy = 0
         self._lock = Lock()
@@ -162,8 +169,9 @@ class _Slots:
     def _run(self, deliver: Callable[[Leased], None], leased: Leased) -> None:
         try:
             deliver(leased)
-        except Exception:  # its lease will run out
+        except Exception:  # noqa: BLE001 - its lease will run out
             _log.exception("Delivery %s broke", leased.delivery.id)
         finally:
             with self._lock:
                 self._busy -= 1
+            self._ended()

@@ -25,6 +25,10 @@ class WorkerSettings(JobsSettings):
         description="How long a run that was told to stop may go on before its process is killed.",
     )
 
+    webhook_seconds: float = Field(
+        15, ge=1, le=60, description="How long one attempt to deliver a webhook may take."
+    )
+
     @property
     def models_path(self) -> Path:
         """Where the models are."""

@@ -65,6 +65,8 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
         TENANT_MAX_IN_PROGRESS="4",
         RETENTION_SECONDS="60",
         LOG_LEVEL="debug",
+        PUBLIC_URL="https://videos.example",
+        WEBHOOK_PRIVATE_HOSTS="Hooks.internal, 10.0.0.7",
     )
     assert settings.model_dump() == {
         "data_dir": Path("/data"),
@@ -80,6 +82,8 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
         "tenant_max_in_progress": 4,
         "retention_seconds": 60,
         "log_level": "DEBUG",
+        "public_url": "https://videos.example",
+        "webhook_private_hosts": "Hooks.internal, 10.0.0.7",
     }
     assert settings.redis_address == "rediss://:pass%2Fword@redis:6380/1"
 
