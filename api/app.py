@@ -19,6 +19,7 @@ from api.feed import RedisFeed
 from api.follow import Follow
 from api.gate import Gate
 from api.headers import SecurityHeaders
+from api.inputs.intake import open_intake
 from api.keyring import Keyring
 from api.limiter import Limiter
 from api.load import Load
@@ -57,13 +58,13 @@ class Gateway(FastAPI):
 @contextmanager
 def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
     """The parts that the settings choose. Nothing is connected before it is used."""
-    store = open_store(settings)
+    store, artifacts = open_store(settings), open_artifacts(settings)
     load = Load(store, CATALOG)
     watch = Watch(store.get, RedisFeed(settings.redis_address))
     with closing(Dispatcher(broker_url(settings.redis_address))) as dispatcher:
         yield Parts(
             store=store,
-            artifacts=open_artifacts(settings),
+            artifacts=artifacts,
             nudge=dispatcher.nudge,
             models=Cached(partial(installed_models, settings.models_path), MODELS_FRESH_SECONDS),
             load=load,
@@ -76,6 +77,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
                 origins=settings.origins,
             ),
             limiter=Limiter(open_limits(settings), settings.limits),
+            intake=open_intake(settings, artifacts),
             public_url=settings.public_url,
             origins=settings.origins,
         )

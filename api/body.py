@@ -1,31 +1,62 @@
-"""Request bodies: JSON, bounded while it arrives, and read in the one way that every reader agrees on."""
+"""Request bodies: bounded in size and time while they arrive, and JSON read in the one way all agree on."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from api.refusals import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
+from api.refusals import BodyTooLargeError, BodyTooSlowError, MalformedJsonError, UnsupportedMediaTypeError
 
-MAX_BODY_BYTES = 1024 * 1024
+MAX_JSON_BYTES = 1024 * 1024
+MIN_BYTES_PER_SECOND = 64 * 1024
+BODY_SECONDS = 60.0
 
 
-async def read_json(request: Request) -> Any:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a body may take: so many seconds, and one more for every ``MIN_BYTES_PER_SECOND`` received."""
+
+    seconds: float = BODY_SECONDS
+
+
+async def read_json(request: Request, patience: Patience) -> Any:
     """The parsed body of a request.
 
     Raises:
         UnsupportedMediaTypeError: it is not declared as JSON. A page of another site cannot declare
             that without asking the browser's leave first, which keeps forged requests out.
-        BodyTooLargeError: it is, or says it is, longer than ``MAX_BODY_BYTES``.
+        BodyTooLargeError: it is, or says it is, longer than ``MAX_JSON_BYTES``.
+        BodyTooSlowError: it takes too long.
         MalformedJsonError: see ``parse_json``.
     """
-    _check_media_type(request.headers.get("content-type", ""))
-    _check_encoding(request.headers.get("content-encoding", "identity"))
-    return parse_json(await _read(request))
+    kind, charset = media_type(request)
+    if not is_json(kind) or charset not in ("", "utf-8"):
+        raise UnsupportedMediaTypeError(request.headers.get("content-type", ""))
+    body = bytearray()
+    async for chunk in body_chunks(request, MAX_JSON_BYTES, patience):
+        body += chunk
+    return parse_json(bytes(body))
+
+
+def media_type(request: Request) -> tuple[str, str]:
+    """The declared media type and character set of a body, in lower case; empty where there is none."""
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    kind = str(header["content-type"]).partition(";")[0].strip().lower()
+    return kind, str(header.get_param("charset", "")).lower()
+
+
+def is_json(kind: str) -> bool:
+    """Whether a media type is JSON or built on it (RFC 6839)."""
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def parse_json(body: bytes) -> Any:
@@ -44,6 +75,34 @@ def parse_json(body: bytes) -> Any:
         raise MalformedJsonError(str(error)) from None
 
 
+async def body_chunks(request: Request, limit: int, patience: Patience) -> AsyncGenerator[bytes, None]:
+    """The bytes of a body as they arrive, never more than ``limit``, and only while they arrive.
+
+    Raises:
+        UnsupportedMediaTypeError: it is compressed.
+        BodyTooLargeError: it is, or says it is, longer than ``limit``.
+        BodyTooSlowError: it takes longer than ``patience`` has.
+    """
+    if (encoding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
+        raise UnsupportedMediaTypeError(f"encoded as {encoding}")
+    if _announced(request.headers.get("content-length", "")) > limit:
+        raise BodyTooLargeError(limit)
+    clock = asyncio.get_running_loop().time
+    started, received, chunks = clock(), 0, aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout_at(started + patience.seconds + received / MIN_BYTES_PER_SECOND):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise BodyTooSlowError from None
+        if chunk is None:
+            return
+        received += len(chunk)
+        if received > limit:  # whatever was announced, if anything was
+            raise BodyTooLargeError(limit)
+        yield chunk
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
@@ -54,28 +113,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
-def _check_media_type(declared: str) -> None:
-    kind = declared.partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise UnsupportedMediaTypeError(kind)
-
-
-async def _read(request: Request) -> bytes:
-    if _announced(request.headers.get("content-length", "")) > MAX_BODY_BYTES:
-        raise BodyTooLargeError(MAX_BODY_BYTES)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:  # whatever was announced, if anything was
-            raise BodyTooLargeError(MAX_BODY_BYTES)
-    return bytes(body)
-
-
 def _announced(content_length: str) -> int:
     """The length in the header, or 0 where there is none to go by."""
     return int(content_length) if re.fullmatch("[0-9]{1,18}", content_length) else 0
-
-
-def _check_encoding(declared: str) -> None:
-    if declared.strip().lower() != "identity":
-        raise UnsupportedMediaTypeError(f"encoded as {declared}")

@@ -53,16 +53,23 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.UnknownHostError: Kind(_S.FORBIDDEN, "unknown_host", "The request came by a foreign name"),
     refusals.MalformedJsonError: Kind(_S.BAD_REQUEST, "malformed_json", "The body cannot be read"),
     refusals.UnsupportedMediaTypeError: Kind(
-        _S.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "The body is not JSON",
-        headers={"accept": "application/json"},
+        _S.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body's type is not taken here"
+    ),
+    refusals.MalformedFormError: Kind(_S.BAD_REQUEST, "malformed_form", "The body cannot be read"),
+    refusals.PresignUnavailableError: Kind(
+        _S.UNPROCESSABLE_ENTITY, "presign_unavailable", "There are no direct uploads here"
+    ),
+    refusals.BodyTooSlowError: Kind(
+        _S.REQUEST_TIMEOUT,
+        "body_too_slow",
+        "The body took too long",
+        headers={"connection": "close"},  # the rest of the body stays unread
     ),
     refusals.BodyTooLargeError: Kind(
         _S.REQUEST_ENTITY_TOO_LARGE,
         "body_too_large",
         "The body is too large",
-        headers={"connection": "close"},  # the rest of the body stays unread
+        headers={"connection": "close"},
     ),
     RequestValidationError: _INVALID,
     ValidationError: _INVALID,
@@ -205,6 +212,8 @@ def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[s
             return _framework_headers(connection, error)
         case UnsatisfiableRangeError():
             return {"content-range": f"bytes */{error.size}"}
+        case refusals.UnsupportedMediaTypeError():
+            return {"accept": error.accepted.replace(" or ", ", ")}
         case refusals.KeyRequiredError() | refusals.InvalidKeyError() | refusals.ScopeMissingError():
             return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
         case refusals.TooManyRequestsError(allowance=allowance):

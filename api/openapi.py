@@ -9,7 +9,14 @@ from pydantic import BaseModel
 from api.errors import MEDIA_TYPE
 from api.event_view import EventView
 from api.schemas import Problem
-from wan_models.bodies import TextToVideo
+from wan_models.bodies import (
+    Animation,
+    ImageToVideo,
+    SpeechToVideo,
+    TextImageToVideo,
+    TextToVideo,
+    VideoBody,
+)
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -21,11 +28,23 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+BODIES = (TextToVideo, ImageToVideo, TextImageToVideo, SpeechToVideo, Animation)
+
+
+def body_of(kind: type[VideoBody]) -> dict[str, Any]:
+    """How the body of a ``/generate`` endpoint is described: as JSON, and as a form with files."""
+    json = {"schema": {"$ref": _REFERENCE.format(model=kind.__name__)}}
+    form = {"schema": {"$ref": _REFERENCE.format(model=_form_name(kind))}}
+    return {"required": True, "content": {"application/json": json, "multipart/form-data": form}}
+
+
 def complete(description: dict[str, Any]) -> dict[str, Any]:
     """Add the models that are referred to by name: the problem, and the bodies that we read ourselves."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, EventView, TextToVideo):
+    for model in (Problem, EventView, *BODIES):
         schemas.update(_schemas(model))
+    for kind in BODIES:
+        schemas[_form_name(kind)] = _form_schema(kind)
     return description
 
 
@@ -33,3 +52,17 @@ def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     """A model's schema and those it refers to, by name."""
     schema = model.model_json_schema(ref_template=_REFERENCE)
     return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _form_name(kind: type[VideoBody]) -> str:
+    return f"{kind.__name__}Form"
+
+
+def _form_schema(kind: type[VideoBody]) -> dict[str, Any]:
+    """The same fields, where an input may be the file itself."""
+    schema = kind.model_json_schema()
+    file = {"type": "string", "format": "binary"}
+    for field in kind.sources:
+        described = schema["properties"][field]
+        schema["properties"][field] = {**file, "description": described.get("description", "")}
+    return {**schema, "title": _form_name(kind)}

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from api.access import Access
 from api.cached import Cached
 from api.follow import Follow
+from api.inputs.intake import Intake
 from api.limiter import Limiter
 from api.load import Load
 from api.origin import Origin, origin_of
@@ -26,9 +27,9 @@ class Parts:
     """What the routes work with.
 
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
-    ones by task, ``access`` tells who calls and ``limiter`` how often they may,
-    ``public_url`` begins absolute links in place of the address
-    a request came to, and pages of ``origins`` may call from browsers.
+    ones by task, ``access`` tells who calls and ``limiter`` how often they may, ``intake`` takes in bodies
+    and files, ``public_url`` begins absolute links in place of the address a request came to, and pages of
+    ``origins`` may call from browsers.
     """
 
     store: ClientStore
@@ -40,6 +41,7 @@ class Parts:
     follow: Follow
     access: Access
     limiter: Limiter
+    intake: Intake
     public_url: str | None = None
     origins: Sequence[str] = ()
 

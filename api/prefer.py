@@ -27,6 +27,7 @@ def wait_seconds(headers: Iterable[str]) -> int | None:
 def _seconds(value: str) -> int | None:
     if not value:
         return LONGEST_WAIT_SECONDS
-    if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS):
+    if not (value.isascii() and value.isdigit()):
         return None
-    return min(int(value), LONGEST_WAIT_SECONDS)
+    # Python refuses to read numbers of thousands of digits; any of so many is beyond the cap.
+    return LONGEST_WAIT_SECONDS if len(value) > _MAX_DIGITS else min(int(value), LONGEST_WAIT_SECONDS)

@@ -51,10 +51,13 @@ class UnknownHostError(RefusedError):
 
 
 class UnsupportedMediaTypeError(RefusedError):
-    """The body is not declared as JSON."""
+    """The body is not declared as something that is taken here; ``accepted`` is what is."""
 
-    def __init__(self, content_type: str) -> None:
-        super().__init__(f"The body is declared as {content_type or 'nothing'}; send it as application/json.")
+    def __init__(self, content_type: str, accepted: str = "application/json") -> None:
+        super().__init__(
+            f"The body is declared as {content_type[:80] or 'nothing'}; send it as {accepted}, in UTF-8."
+        )
+        self.accepted = accepted
 
 
 class MalformedJsonError(RefusedError):
@@ -64,11 +67,32 @@ class MalformedJsonError(RefusedError):
         super().__init__(f"The body is not valid JSON: {why}.")
 
 
+class MalformedFormError(RefusedError):
+    """The body is no form, or one with too many parts."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The body is not valid multipart/form-data: {why.rstrip('.')}.")
+
+
+class BodyTooSlowError(RefusedError):
+    """The body did not come in time."""
+
+    def __init__(self) -> None:
+        super().__init__("The body took too long to arrive.")
+
+
 class BodyTooLargeError(RefusedError):
     """The body is larger than any valid request."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than the {limit} bytes allowed here.")
+
+
+class PresignUnavailableError(RefusedError):
+    """Files are kept where clients cannot write directly."""
+
+    def __init__(self) -> None:
+        super().__init__("This service takes no direct uploads; send the file to POST /uploads.")
 
 
 class VideoNotFoundError(RefusedError):

@@ -37,6 +37,29 @@ class GatewaySettings(JobsSettings):
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )
 
+    inputs_dir: Path | None = Field(
+        None, description="The one folder that requests may name input files in. Unset: no paths at all."
+    )
+    max_upload_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024,
+        le=64 * 1024**3,
+        description="Largest input file, and largest request with files, in bytes.",
+    )
+    body_seconds: float = Field(
+        60,
+        ge=0.1,
+        le=3600,
+        description="How long a request's body may take; each 64 KiB that came add a second.",
+    )
+    input_url_seconds: float = Field(
+        60, ge=0.1, le=3600, description="How long fetching an input from a URL may take."
+    )
+    input_private_hosts: str = Field(
+        "",
+        description="Host names, with commas between, that input URLs may lead to though they are private.",
+    )
+
     @property
     def limits(self) -> Limits:
         """What tenants without limits of their own may use."""

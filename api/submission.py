@@ -1,50 +1,78 @@
-"""From a valid body to a job in the store."""
+"""From a valid body and its files to a job in the store."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from api.idempotency import Reservation
+from api.inputs.gather import Input
 from api.names import new_job_id
 from api.parts import Parts
 from api.terms import terms
+from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactNotFoundError
-from jobs.state import Job, NewJob
-from wan_models.bodies import TextToVideo
+from jobs.inputs import input_key
+from jobs.state import DEFAULT_TENANT, Job, NewJob
+from wan_models.bodies import VideoBody
 from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
+from wan_models.fit import fit
 from wan_models.models_dir import InstalledModel
 from wan_models.request import resolve
 
 _log = logging.getLogger(__name__)
 
 
-def submit(body: TextToVideo, parts: Parts, reservation: Reservation | None = None) -> Job:
+def submit(
+    body: VideoBody,
+    parts: Parts,
+    reservation: Reservation | None = None,
+    *,
+    files: Mapping[str, Path] | None = None,
+    tenant: str = DEFAULT_TENANT,
+) -> Job:
     """Write the job down, then tell the workers; or find the job that answers the request already.
+
+    Args:
+        body: what the client asked for.
+        parts: the gateway's, as the client sees it.
+        reservation: the request's idempotency key.
+        files: what came with the request, by the field of the body; these are used up.
+        tenant: whose uploads may be used.
 
     Raises:
         UnknownModelError: the catalog has no such task.
         PipelineUnavailableError: this version cannot run it.
         ModelNotInstalledError: its weights are not here.
-        InvalidRequestError: the model cannot make what is asked for.
+        InvalidRequestError: the model cannot make what is asked for, or an input is of no use.
         TooManyJobsError: the tenant has as many jobs queued as it may.
         KeyUsedError: the idempotency key came with another request.
         StoreUnavailableError: nothing was written.
+        ArtifactStoreUnavailableError: nothing was written.
     """
     spec = _spec(body.task)
     tiny = _installed(spec, parts).tiny
-    request = resolve(body, spec, tiny=tiny)
-    new = NewJob(
-        id=new_job_id(),
-        queue=spec.id,
-        spec=request.model_dump(mode="json"),
-        **terms(body, request, spec, tiny=tiny, reservation=reservation),
-    )
-    job = write(new, parts)
+    asked = resolve(body, spec, tiny=tiny)  # refuses what it can before anything is fetched for it
+    with parts.intake.gatherer.gathered(body, files or {}, tenant) as inputs:
+        request = fit(asked, spec, {name: given.media for name, given in inputs.items()})
+        contents = {name: given.digest for name, given in inputs.items()}
+        new = NewJob(
+            id=new_job_id(),
+            queue=spec.id,
+            spec=request.model_dump(mode="json"),
+            **terms(body, request, spec, tiny=tiny, contents=contents, reservation=reservation),
+        )
+        with _stored(new, inputs, parts.artifacts) as complete:
+            job = write(complete, parts)
     if job.id == new.id:
         parts.nudge(job)
         _log.info("Job %s of tenant %s is queued", job.id, job.tenant)
+    else:
+        _forget(complete, parts.artifacts)
     return job
 
 
@@ -58,6 +86,25 @@ def write(new: NewJob, parts: Parts) -> Job:
     except ArtifactNotFoundError:
         return parts.store.submit(replace(new, reuse=False, idempotency=None))
     return job
+
+
+@contextmanager
+def _stored(new: NewJob, inputs: Mapping[str, Input], artifacts: ArtifactStore) -> Iterator[NewJob]:
+    """The job with its inputs where the worker finds them; they go again if it is not written."""
+    keys = {name: input_key(new.id, name, given.media.suffix) for name, given in inputs.items()}
+    complete = replace(new, spec={**new.spec, "inputs": keys})
+    try:
+        for name, given in inputs.items():
+            artifacts.put(keys[name], given.path)
+        yield complete
+    except BaseException:
+        _forget(complete, artifacts)
+        raise
+
+
+def _forget(new: NewJob, artifacts: ArtifactStore) -> None:
+    for key in new.spec["inputs"].values():
+        artifacts.delete(key)
 
 
 def _spec(task: str) -> ModelSpec:

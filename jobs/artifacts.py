@@ -111,6 +111,13 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    def presign_put(self, key: str, size: int, expires_in: int) -> str | None:
+        """A URL that stores a file of exactly ``size`` bytes by PUT, or None where there is no such thing.
+
+        It takes no credentials; ``expires_in`` is in seconds, 1 to 604800 (a week).
+        """
+        ...
+
     def find(self, prefix: str = "") -> Iterator[Artifact]:
         """Artifacts whose key begins with ``prefix``, in key order. Errors are raised while iterating."""
         ...

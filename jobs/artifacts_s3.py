@@ -116,11 +116,11 @@ class S3ArtifactStore:
 
     def presign(self, key: str, expires_in: int) -> str:
         """See ArtifactStore. The URL names the endpoint, so clients must be able to reach that."""
-        if not 1 <= expires_in <= MAX_PRESIGN_SECONDS:
-            raise ValueError(f"A URL can be signed for 1 to {MAX_PRESIGN_SECONDS} seconds, not {expires_in}.")
-        where = {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
-        with self._available():
-            return self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=expires_in)
+        return self._presign("get_object", key, expires_in)
+
+    def presign_put(self, key: str, size: int, expires_in: int) -> str:
+        """See ArtifactStore. The length is signed with the rest: the server refuses any other."""
+        return self._presign("put_object", key, expires_in, ContentLength=size)
 
     def find(self, prefix: str = "") -> Iterator[Artifact]:
         """See ArtifactStore. Objects under names that are no keys are not ours and left out."""
@@ -138,6 +138,13 @@ class S3ArtifactStore:
         # S3 says nothing of a key that was not there; some other servers do.
         with suppress(ArtifactNotFoundError), self._available(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + check_key(key))
+
+    def _presign(self, verb: str, key: str, expires_in: int, **more: int) -> str:
+        if not 1 <= expires_in <= MAX_PRESIGN_SECONDS:
+            raise ValueError(f"A URL can be signed for 1 to {MAX_PRESIGN_SECONDS} seconds, not {expires_in}.")
+        where = {"Bucket": self._bucket, "Key": self._prefix + check_key(key), **more}
+        with self._available():
+            return self._client.generate_presigned_url(verb, Params=where, ExpiresIn=expires_in)
 
     def ping(self) -> None:
         """See ArtifactStore."""

@@ -116,6 +116,9 @@ class JobsSettings(BaseSettings):
         None,
         description="Private hosts, with commas between, that webhooks may lead to: on any port, TLS or not.",
     )
+    upload_seconds: float = Field(
+        24 * 3600, ge=60, le=7 * 24 * 3600, description="How long an upload is kept that waits to be used."
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("s3_endpoint")

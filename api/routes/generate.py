@@ -1,55 +1,91 @@
-"""Asking for videos."""
+"""Asking for videos: one endpoint a kind, each taking JSON or a form, all answering with the same job."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from api.answer import job_answer
-from api.body import read_json
 from api.idempotency import PARAMETER, reserved
-from api.openapi import PROBLEMS
+from api.inputs.receive import received
+from api.openapi import PROBLEMS, body_of
 from api.parts import parts_of
 from api.prefer import wait_seconds
+from api.principal import principal_of
 from api.schemas import JobView
 from api.submission import submit
-from wan_models.bodies import TextToVideo
+from wan_models.bodies import (
+    Animation,
+    ImageToVideo,
+    SpeechToVideo,
+    TextImageToVideo,
+    TextToVideo,
+    VideoBody,
+)
 
 router = APIRouter(prefix="/generate", tags=["generate"], responses=PROBLEMS)
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/TextToVideo"}}},
-    },
-    "parameters": [
-        {
-            "name": "Prefer",
-            "in": "header",
-            "schema": {"type": "string"},
-            "example": "wait=30",
-            "description": "`wait=N`: answer when the job has ended, or after N seconds, at most 60.",
-        },
-        PARAMETER,
-    ],
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "schema": {"type": "string"},
+    "example": "wait=30",
+    "description": "`wait=N`: answer when the job has ended, or after N seconds, at most 60.",
 }
-_FINAL: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": JobView,
-        "description": "The job has ended, while the client waited or long before.",
+
+
+def _documented(kind: type[VideoBody]) -> dict[str, Any]:
+    final = {"model": JobView, "description": "The job has ended, while the client waited or long before."}
+    return {
+        "status_code": 202,
+        "response_model": JobView,
+        "responses": {200: final},
+        "openapi_extra": {"requestBody": body_of(kind), "parameters": [_PREFER, PARAMETER]},
     }
-}
 
 
-@router.post("/text-to-video", status_code=202, response_model=JobView, responses=_FINAL, openapi_extra=_BODY)
+@router.post("/text-to-video", **_documented(TextToVideo))
 async def text_to_video(request: Request) -> Response:
     """Queue a video made from a prompt."""
+    return await _queue(TextToVideo, request)
+
+
+@router.post("/image-to-video", **_documented(ImageToVideo))
+async def image_to_video(request: Request) -> Response:
+    """Queue a video that begins with an image."""
+    return await _queue(ImageToVideo, request)
+
+
+@router.post("/text-image-to-video", **_documented(TextImageToVideo))
+async def text_image_to_video(request: Request) -> Response:
+    """Queue a video made from a prompt, with or without a first frame."""
+    return await _queue(TextImageToVideo, request)
+
+
+@router.post("/speech-to-video", **_documented(SpeechToVideo))
+async def speech_to_video(request: Request) -> Response:
+    """Queue a video of a portrait that speaks."""
+    return await _queue(SpeechToVideo, request)
+
+
+@router.post("/animation", **_documented(Animation))
+async def animation(request: Request) -> Response:
+    """Queue a video of a character that moves as a performer does."""
+    return await _queue(Animation, request)
+
+
+async def _queue(kind: type[VideoBody], request: Request) -> Response:
     parts = parts_of(request)
-    async with reserved(request, parts.store) as reservation:
-        body = TextToVideo.model_validate(await read_json(request))
-        job = await run_in_threadpool(submit, body, parts, reservation)
+    intake, tenant = parts.intake, principal_of(request).tenant
+    async with (
+        reserved(request, parts.store) as reservation,
+        received(kind, request, intake.max_bytes, intake.patience) as (body, files),
+    ):
+        work = partial(submit, body, parts, reservation, files=files, tenant=tenant)
+        job = await to_thread.run_sync(work, limiter=intake.threads if body.given else None)
     headers = {"location": f"/jobs/{job.id}"}
     seconds = wait_seconds(request.headers.getlist("prefer"))
     if seconds is not None:

@@ -17,10 +17,12 @@ from api.app import create_app
 from api.cached import Cached
 from api.feed import RedisFeed
 from api.follow import Follow
+from api.inputs.intake import open_intake
 from api.keyring import Keyring
 from api.limiter import Limiter
 from api.load import Load
 from api.parts import Parts
+from api.settings import GatewaySettings
 from api.tenancy import TenantStore
 from api.watch import Watch
 from jobs.artifacts_local import LocalArtifactStore
@@ -133,8 +135,10 @@ def parts_with(
     models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
     load = Load(store, CATALOG, fresh_seconds=0)
     watch = changes.pop("watch", None) or Watch(store.get, RedisFeed(feed) if feed else None)
+    artifacts = changes.get("artifacts") or LocalArtifactStore(videos / "artifacts")
     given: dict[str, Any] = {
-        "artifacts": LocalArtifactStore(videos / "artifacts"),
+        "artifacts": artifacts,
+        "intake": open_intake(GatewaySettings(), artifacts),
         "models": models,
         "load": load,
         "watch": watch,

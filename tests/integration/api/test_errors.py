@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.body import MAX_BODY_BYTES
+from api.body import MAX_JSON_BYTES
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
 from jobs.state import Job, JobFilter
@@ -66,18 +66,18 @@ def test_an_unexpected_error_is_a_problem_that_gives_nothing_away(gateway, tmp_p
 
 
 def test_a_body_that_announces_too_much_is_refused_unread(gateway):
-    headers = {"content-type": "application/json", "content-length": str(MAX_BODY_BYTES + 1)}
+    headers = {"content-type": "application/json", "content-length": str(MAX_JSON_BYTES + 1)}
     assert_problem(gateway.client.post(URL, content=json.dumps(BODY).encode(), headers=headers), 413)
 
 
 def test_a_body_that_announces_nothing_is_refused_once_it_is_too_long(gateway):
-    chunks = (b" " * 2**16 for _ in range(MAX_BODY_BYTES // 2**16 + 1))
+    chunks = (b" " * 2**16 for _ in range(MAX_JSON_BYTES // 2**16 + 1))
     answer = gateway.client.post(URL, content=chunks, headers={"content-type": "application/json"})
     assert_problem(answer, 413)
 
 
 def test_a_body_may_be_as_long_as_the_limit(gateway):
-    content = json.dumps(BODY).encode().ljust(MAX_BODY_BYTES)
+    content = json.dumps(BODY).encode().ljust(MAX_JSON_BYTES)
     answer = gateway.client.post(URL, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 202
 

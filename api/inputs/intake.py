@@ -1,0 +1,50 @@
+"""What a gateway takes bodies and files in with, made from its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from anyio import CapacityLimiter
+
+from api.body import Patience
+from api.inputs.assets import Assets
+from api.inputs.gather import Gatherer
+from api.inputs.sources import Sources
+from api.settings import GatewaySettings
+from jobs.artifacts import ArtifactStore
+from jobs.outbound import Outbound, Resolver, system_resolver
+from wan_models.inspection import Inspector
+
+_AT_ONCE = 8  # fetching is slow, and must not take the threads that answer everything else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """``max_bytes`` bounds a body with files; ``threads`` are those that gather inputs."""
+
+    gatherer: Gatherer
+    assets: Assets
+    max_bytes: int
+    patience: Patience
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_AT_ONCE))
+
+
+def open_intake(
+    settings: GatewaySettings, artifacts: ArtifactStore, resolve: Resolver = system_resolver
+) -> Intake:
+    """The intake that the settings describe. ``resolve`` finds the addresses of input URLs."""
+    private_hosts = [host.strip().lower() for host in settings.input_private_hosts.split(",")]
+    assets = Assets(artifacts, settings.upload_seconds)
+    sources = Sources(
+        assets=assets,
+        outbound=Outbound([host for host in private_hosts if host], resolve),
+        inputs_dir=settings.inputs_dir,
+        max_bytes=settings.max_upload_bytes,
+        url_seconds=settings.input_url_seconds,
+    )
+    return Intake(
+        gatherer=Gatherer(sources, Inspector()),
+        assets=assets,
+        max_bytes=settings.max_upload_bytes,
+        patience=Patience(settings.body_seconds),
+    )
