@@ -26,7 +26,7 @@ from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
 from api.parts import Parts
-from api.routes import events, generate, health, jobs, models, videos
+from api.routes import events, generate, health, jobs, models, uploads, videos
 from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
@@ -58,7 +58,8 @@ class Gateway(FastAPI):
 @contextmanager
 def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
     """The parts that the settings choose. Nothing is connected before it is used."""
-    store, artifacts = open_store(settings), open_artifacts(settings)
+    artifacts = open_artifacts(settings)
+    store = open_store(settings, artifacts)
     load = Load(store, CATALOG)
     watch = Watch(store.get, RedisFeed(settings.redis_address))
     with closing(Dispatcher(broker_url(settings.redis_address))) as dispatcher:
@@ -109,5 +110,5 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    routers = [module.router for module in (generate, jobs, events, videos, models, health)]
+    routers = [module.router for module in (generate, uploads, jobs, events, videos, models, health)]
     return [route for router in (*routers, page_router()) for route in router.routes]

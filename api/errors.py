@@ -207,6 +207,13 @@ def _sentence(fault: dict[str, Any]) -> str:
 
 
 def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[str, str]:
+    passes = kind.status in (_S.SERVICE_UNAVAILABLE, _S.TOO_MANY_REQUESTS)
+    again = {"retry-after": str(RETRY_SECONDS)} if passes or isinstance(error, jobs.KeyReservedError) else {}
+    return {**again, **kind.headers, **_own_headers(connection, error)}
+
+
+def _own_headers(connection: HTTPConnection, error: Exception) -> dict[str, str]:
+    """What only this one error has to tell."""
     match error:
         case HTTPException():
             return _framework_headers(connection, error)
@@ -218,11 +225,7 @@ def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[s
             return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
         case refusals.TooManyRequestsError(allowance=allowance):
             return {"retry-after": str(allowance.retry_seconds), **rate_headers(allowance)}
-    if kind.status in (_S.SERVICE_UNAVAILABLE, _S.TOO_MANY_REQUESTS) or isinstance(
-        error, jobs.KeyReservedError
-    ):
-        return {**kind.headers, "retry-after": str(RETRY_SECONDS)}
-    return dict(kind.headers)
+    return {}
 
 
 def _framework_headers(connection: HTTPConnection, error: HTTPException) -> dict[str, str]:

@@ -99,6 +99,36 @@ class VideoPage(View):
     next: Annotated[str | None, Field(description="Pass it as `before` to get the next page.")]
 
 
+class UploadView(View):
+    """A file that waits to be used."""
+
+    id: str
+    asset: Annotated[str, Field(description="What a request names it by.")]
+    kind: Annotated[str, Field(description="`image`, `audio`, `video` or `archive`.")]
+    media_type: Annotated[str, Field(description="Told by its bytes.")]
+    size: Annotated[int, Field(description="Bytes.")]
+    expires_at: Annotated[datetime, Field(description="When it is removed, used or not.")]
+
+
+class PresignRequest(BaseModel):
+    """The body of ``POST /uploads/presign``: what is going to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: Annotated[int, Field(strict=True, ge=1, le=2**40, description="Bytes of the file, exactly.")]
+
+
+class PresignedUpload(View):
+    """Where to send a file; it can be used once it is there."""
+
+    id: str
+    asset: Annotated[str, Field(description="What a request names it by.")]
+    url: str
+    method: str
+    headers: Annotated[dict[str, str], Field(description="To be sent with the file.")]
+    expires_at: Annotated[datetime, Field(description="When it is removed, used or not.")]
+
+
 class Range(View):
     """Least and greatest accepted value."""
 

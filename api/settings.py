@@ -55,9 +55,9 @@ class GatewaySettings(JobsSettings):
     input_url_seconds: float = Field(
         60, ge=0.1, le=3600, description="How long fetching an input from a URL may take."
     )
-    input_private_hosts: str = Field(
-        "",
-        description="Host names, with commas between, that input URLs may lead to though they are private.",
+    input_private_hosts: str | None = Field(
+        None,
+        description="Private hosts, with commas between, that input URLs may lead to: on any port, TLS or not.",
     )
 
     @property

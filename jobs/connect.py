@@ -11,13 +11,18 @@ from jobs.keys_redis import RedisKeyStore
 from jobs.limits import LimitStore
 from jobs.settings import JobsSettings
 from jobs.store import JobStore
-from jobs.store_redis import RedisJobStore, connect
+from jobs.store_redis import connect
+from jobs.store_tidy import TidyJobStore
 from jobs.webhook_store import WebhookStore
 
 
-def open_store(settings: JobsSettings) -> JobStore:
-    """The job records in the configured Redis, or in the embedded one. Sends nothing yet."""
-    return RedisJobStore(connect(settings.redis_address), settings.policy)
+def open_store(settings: JobsSettings, artifacts: ArtifactStore | None = None) -> JobStore:
+    """The job records in the configured Redis, or in the embedded one. Sends nothing yet.
+
+    ``artifacts`` is where jobs have their inputs, if it is open already.
+    """
+    kept = artifacts or open_artifacts(settings)
+    return TidyJobStore(connect(settings.redis_address), settings.policy, kept)
 
 
 def open_keys(settings: JobsSettings) -> KeyStore:

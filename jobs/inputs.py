@@ -1,4 +1,8 @@
-"""The input files of a job in the artifact store: put there at submit, gone once the job has ended."""
+"""The input files of a job in the artifact store: put there at submit, gone once the job has ended.
+
+A job's spec names their keys in its member ``inputs``, by the name of each; that member is the one part of
+a spec that this room looks at.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jobs.artifacts import ArtifactStore
+from jobs.state import Job
 
 _FOLDER = "in"
 
 
-def inputs_prefix(job_id: str) -> str:
-    """What the keys of a job's inputs begin with."""
-    return f"{job_id}/{_FOLDER}/"
-
-
 def input_key(job_id: str, name: str, suffix: str) -> str:
     """Where a job's input of a name lies, such as ``<job>/in/image.png``."""
-    return f"{inputs_prefix(job_id)}{name}.{suffix}"
+    return f"{job_id}/{_FOLDER}/{name}.{suffix}"
 
 
 def job_of_input(key: str) -> str | None:
@@ -28,14 +28,14 @@ def job_of_input(key: str) -> str | None:
     return job_id if rest.startswith(f"{_FOLDER}/") else None
 
 
-def forget_inputs(artifacts: ArtifactStore, job_id: str) -> None:
+def forget_inputs(artifacts: ArtifactStore, job: Job) -> None:
     """Delete all inputs of a job.
 
     Raises:
         ArtifactStoreUnavailableError: some may be left; the maintenance sweeps them up later.
     """
-    for artifact in artifacts.find(inputs_prefix(job_id)):
-        artifacts.delete(artifact.key)
+    for key in job.spec.get("inputs", {}).values():
+        artifacts.delete(key)
 
 
 @contextmanager

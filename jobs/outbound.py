@@ -258,6 +258,8 @@ def _split(url: str) -> tuple[SplitResult, str]:
         host = (parts.hostname or "").encode("idna").decode()
     except (ValueError, UnicodeError):
         raise UrlRefusedError("This is no URL.") from None
+    if parts.scheme not in ("http", "https"):
+        raise UrlRefusedError("The URL must begin with https://.")
     if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
         raise UrlRefusedError("The URL names no host.")
     if parts.username is not None or parts.password is not None:

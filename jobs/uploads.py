@@ -23,15 +23,10 @@ def upload_key(tenant: str, upload_id: str) -> str:
     return f"{UPLOADS}{tenant}/{upload_id}"
 
 
-def uploaded_at(upload_id: str) -> datetime:
-    """When an id was made, in UTC, to the millisecond; job ids tell it as well.
+def made_at(name: str) -> datetime | None:
+    """When the id of an upload or of a job was made, in UTC, to the millisecond; None if it is neither.
 
-    Source: https://github.com/ulid/spec.
-
-    Raises:
-        ValueError: it is no such id.
+    Source: https://github.com/ulid/spec, in lower case.
     """
-    match = _ID.fullmatch(upload_id)
-    if match is None:
-        raise ValueError(f"{upload_id!r} does not tell when it was made.")
-    return ULID.from_str(match[1].upper()).datetime.astimezone(UTC)
+    match = _ID.fullmatch(name)
+    return ULID.from_str(match[1].upper()).datetime.astimezone(UTC) if match else None

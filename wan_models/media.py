@@ -29,6 +29,11 @@ class Format:
     media_type: str
     kinds: frozenset[MediaKind]
 
+    @property
+    def kind(self) -> MediaKind:
+        """What a file of it is first of all: a video may be used as a sound as well."""
+        return MediaKind.VIDEO if MediaKind.VIDEO in self.kinds else next(iter(self.kinds))
+
 
 _IMAGE = frozenset({MediaKind.IMAGE})
 _AUDIO = frozenset({MediaKind.AUDIO})

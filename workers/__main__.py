@@ -20,6 +20,7 @@ from wan_models.catalog import CATALOG
 from wan_models.models_dir import installed_models
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus
 from workers.maintenance import Maintenance
+from workers.orphans import Orphans
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
 
@@ -50,11 +51,15 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     stopped = Event()
     stop_on_signals(stopped)
     dispatcher = Dispatcher(broker_url(settings.redis_address))
+    artifacts = open_artifacts(settings)
+    store = open_store(settings, artifacts)
+    orphans = Orphans(store, artifacts, settings.upload_seconds)
     maintenance = Maintenance(
-        open_store(settings),
-        open_artifacts(settings),
+        store,
+        artifacts,
         dispatcher,
         list(CATALOG),
+        [orphans.sweep],
         lease_seconds=settings.lease_seconds,
     )
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")

@@ -27,6 +27,7 @@ class Maintenance:
         artifacts: the files of jobs.
         dispatcher: wakes workers.
         queues: the queues whose messages are counted.
+        more: duties of others, done at every sweep as well.
         lease_seconds: how long a lease lasts without a heartbeat.
         clock: seconds that only go up.
     """
@@ -37,6 +38,7 @@ class Maintenance:
         artifacts: ArtifactStore,
         dispatcher: Dispatcher,
         queues: Sequence[str],
+        more: Sequence[Callable[[], None]] = (),
         *,
         lease_seconds: float,
         clock: Callable[[], float] = time.monotonic,
@@ -49,6 +51,7 @@ class Maintenance:
         self._clock = clock
         self._away_since: float | None = None
         self._rescue_from = clock()
+        self._more = more
         self._missing = dict.fromkeys(queues, 0)  # messages, at the last sweep
 
     def run(self, stopped: Event, every_seconds: float) -> None:
@@ -58,7 +61,7 @@ class Maintenance:
 
     def sweep(self) -> None:
         """Every duty once. One that fails keeps none of the others from being done, now or next time."""
-        for duty in (self.rescue, self.expire, self.relay, self.bury, self.prune):
+        for duty in (self.rescue, self.expire, self.relay, self.bury, self.prune, *self._more):
             try:
                 duty()
             except JobsError as error:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobs.errors import ArtifactStoreUnavailableError
+from jobs.errors import ArtifactNotFoundError, ArtifactStoreUnavailableError
 from jobs.state import Job, JobError
 from jobs.store import JobStore
 from wan_models.errors import ModelsError
@@ -49,6 +49,9 @@ class Outcome:
         except ArtifactStoreUnavailableError as fault:
             error = JobError("artifact_store_unavailable", str(fault))
             self.end(held, lambda: self._store.retry(lease, error))
+        except ArtifactNotFoundError:
+            error = JobError("input_missing", "An input of the job is gone from the artifact store.")
+            self.end(held, lambda: self._store.fail(lease, error))
         except ModelsError as fault:
             error = JobError("generation_failed", str(fault))
             self.end(held, lambda: self._store.fail(lease, error))

@@ -6,6 +6,8 @@ import logging
 import time
 from functools import partial
 
+from jobs.artifacts import ArtifactStore
+from jobs.inputs import local_inputs
 from jobs.logs import noted
 from jobs.state import Job
 from jobs.store import JobStore
@@ -33,6 +35,7 @@ class Runner:
         outcome: Outcome,
         finisher: Finisher,
         drain: Drain,
+        artifacts: ArtifactStore,
     ) -> None:
         self._worker = worker
         self._store = store
@@ -41,6 +44,7 @@ class Runner:
         self._outcome = outcome
         self._finisher = finisher
         self._drain = drain
+        self._artifacts = artifacts
 
     def run(self, queue: str) -> None:
         """Run the next job of a queue if there is one; a message that comes late or twice changes nothing.
@@ -63,7 +67,9 @@ class Runner:
         start = time.perf_counter()
         pipeline = self._registry.load(request.task)
         load_seconds = time.perf_counter() - start
-        generated = pipeline.generate(request, Run(on_step=partial(self._after_step, held)))
+        with local_inputs(self._artifacts, request.inputs) as inputs:
+            run = Run(on_step=partial(self._after_step, held), inputs=inputs)
+            generated = pipeline.generate(request, run)
         waited = (job.started_at or job.created_at) - job.created_at
         metrics = {"queue_seconds": waited, "load_seconds": load_seconds, **generated.metrics}
         return RawVideo(generated.frames, request.fps, metrics, generated.audio)

@@ -39,13 +39,14 @@ class Child:
         from wan_models.pipelines.video import encode_mp4  # noqa: PLC0415 - see above
 
         self._open = ExitStack()
-        store = open_store(settings)
+        artifacts = open_artifacts(settings)
+        store = open_store(settings, artifacts)
         dispatcher = Dispatcher(broker_url(settings.redis_address))
         self._open.callback(dispatcher.close)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
         attempts = Attempts(dispatcher, patience_seconds=settings.lease_seconds)
         outcome = Outcome(store, attempts, keeper)
-        finisher = Finisher(store, open_artifacts(settings), outcome, encode_mp4)
+        finisher = Finisher(store, artifacts, outcome, encode_mp4)
         self._open.callback(finisher.close)
         self.runner = Runner(
             worker=worker,
@@ -55,6 +56,7 @@ class Child:
             outcome=outcome,
             finisher=finisher,
             drain=drain,
+            artifacts=artifacts,
         )
 
     def close(self) -> None:

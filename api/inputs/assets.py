@@ -11,7 +11,7 @@ from ulid import ULID
 from jobs.artifact_stream import ArtifactStream
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactNotFoundError
-from jobs.uploads import is_upload_id, upload_key, uploaded_at
+from jobs.uploads import is_upload_id, made_at, upload_key
 
 _SCHEME = "asset://"
 
@@ -43,8 +43,8 @@ class Assets:
 
     def new(self) -> Asset:
         """A name for an upload to come."""
-        made = f"asset_{ULID()}".lower()
-        return Asset(id=made, expires_at=uploaded_at(made) + self._keep)
+        fresh = ULID()
+        return Asset(id=f"asset_{fresh}".lower(), expires_at=fresh.datetime.astimezone(UTC) + self._keep)
 
     def put(self, asset: Asset, tenant: str, source: Path) -> None:
         """Store a file under its name."""
@@ -57,9 +57,8 @@ class Assets:
     def open(self, uri: str, tenant: str) -> ArtifactStream | None:
         """The bytes of an upload, or None where this tenant has none of this name, or no longer."""
         asset_id = uri.removeprefix(_SCHEME)
-        if not uri.startswith(_SCHEME) or not is_upload_id(asset_id):
-            return None
-        if uploaded_at(asset_id) + self._keep < datetime.now(UTC):
+        made = made_at(asset_id) if uri.startswith(_SCHEME) and is_upload_id(asset_id) else None
+        if made is None or made + self._keep < datetime.now(UTC):
             return None
         try:
             return self._artifacts.read(upload_key(tenant, asset_id))

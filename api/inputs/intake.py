@@ -33,7 +33,7 @@ def open_intake(
     settings: GatewaySettings, artifacts: ArtifactStore, resolve: Resolver = system_resolver
 ) -> Intake:
     """The intake that the settings describe. ``resolve`` finds the addresses of input URLs."""
-    private_hosts = [host.strip().lower() for host in settings.input_private_hosts.split(",")]
+    private_hosts = [host.strip().lower() for host in (settings.input_private_hosts or "").split(",")]
     assets = Assets(artifacts, settings.upload_seconds)
     sources = Sources(
         assets=assets,

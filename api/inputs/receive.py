@@ -52,7 +52,7 @@ async def received(
                 if field in files or field in form.fields:
                     raise InvalidRequestError(field, "It was sent twice.")
                 files[field] = Path(folder, field)
-                await to_thread.run_sync(_save, upload, files[field])
+                await to_thread.run_sync(save, upload, files[field])
             named = {field: f"{_FROM_FORM}{field}" for field in files}
             yield kind.model_validate(typed_fields(kind, form.fields) | named), files
 
@@ -65,6 +65,7 @@ def _field_of(kind: type[VideoBody], name: str) -> str:
     raise InvalidRequestError(name[:64], "This field takes no file.")
 
 
-def _save(upload: UploadFile, to: Path) -> None:
+def save(upload: UploadFile, to: Path) -> None:
+    """Copy a file of a form to a place of its own."""
     with to.open("xb") as file:
         shutil.copyfileobj(upload.file, file)

@@ -97,6 +97,7 @@ class Bench:
             outcome=outcome,
             finisher=self.finisher,
             drain=self.drain,
+            artifacts=self.artifacts,
         )
 
     def _encode(self, frames: Any, path: Path, fps: int, _audio: Any) -> None:

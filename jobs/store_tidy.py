@@ -1,0 +1,57 @@
+"""Job records in Redis, with the inputs of every job that ends gone as soon as it has."""
+
+from __future__ import annotations
+
+import logging
+
+from redis import Redis
+
+from jobs.artifacts import ArtifactStore
+from jobs.errors import ArtifactStoreUnavailableError
+from jobs.inputs import forget_inputs
+from jobs.policy import Policy
+from jobs.state import Job, JobError, Json, Lease
+from jobs.store_redis import RedisJobStore
+
+_log = logging.getLogger(__name__)
+
+
+class TidyJobStore(RedisJobStore):
+    """The store that every process of the service uses: whoever ends a job, its inputs go with that.
+
+    They are what the client entrusted to us for this one job. An artifact store that is away is only
+    logged, for the record is written by then; the sweep of the maintenance takes them later.
+    """
+
+    def __init__(self, redis: Redis, policy: Policy, artifacts: ArtifactStore) -> None:
+        super().__init__(redis, policy)
+        self._artifacts = artifacts
+
+    def cancel(self, job_id: str) -> Job:
+        return self._tidied(super().cancel(job_id))
+
+    def succeed(self, lease: Lease, result: Json) -> Job:
+        return self._tidied(super().succeed(lease, result))
+
+    def retry(self, lease: Lease, error: JobError) -> Job:
+        return self._tidied(super().retry(lease, error))
+
+    def release(self, lease: Lease) -> Job:
+        return self._tidied(super().release(lease))
+
+    def fail(self, lease: Lease, error: JobError) -> Job:
+        return self._tidied(super().fail(lease, error))
+
+    def rescue(self, limit: int = 100) -> list[Job]:
+        return [self._tidied(job) for job in super().rescue(limit)]
+
+    def expire(self, limit: int = 100) -> list[Job]:
+        return [self._tidied(job) for job in super().expire(limit)]
+
+    def _tidied(self, job: Job) -> Job:
+        if job.state.is_final:
+            try:
+                forget_inputs(self._artifacts, job)
+            except ArtifactStoreUnavailableError as error:
+                _log.warning("The inputs of job %s are left for the sweep: %s", job.id, error)
+        return job
