@@ -57,7 +57,7 @@ class GatewaySettings(JobsSettings):
     )
     input_private_hosts: str | None = Field(
         None,
-        description="Private hosts, with commas between, that input URLs may lead to: on any port, TLS or not.",
+        description="Private hosts, with commas between, that inputs may come from: on any port, TLS or not.",
     )
 
     @property
