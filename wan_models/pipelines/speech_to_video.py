@@ -23,8 +23,7 @@ from wan_models.pipelines.s2v.speech_model import SAMPLE_RATE
 from wan_models.pipelines.sound import Sound, read_sound
 from wan_models.request import VideoRequest
 
-_LONGEST_SECONDS = 60.0  # of the speech; what comes later is not heard
-_SHORTEST_SECONDS = 0.3
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.3, 60.0  # of the speech
 
 
 class SpeechToVideoPipeline:
@@ -39,19 +38,26 @@ class SpeechToVideoPipeline:
         It ends with the speech, or after ``frame_num`` frames, whichever comes first.
 
         Raises:
-            UnusableInputError: an input is missing or cannot be read, or the speech is too short.
+            UnusableInputError: an input is missing or cannot be read, or the speech is too short or long.
         """
-        sound = read_sound(run.inputs, "audio", _LONGEST_SECONDS)
-        if sound.seconds < _SHORTEST_SECONDS:
-            raise UnusableInputError(
-                "audio", f"it lasts {sound.seconds:.2f} s; {_SHORTEST_SECONDS} s are needed."
-            )
+        sound = _sound(run.inputs)
         arguments = _arguments(request, run, _frames(request, sound))
         clips = count_clips(
             arguments["num_frames"], arguments["clip_frames"], start_from_image=arguments["start_from_image"]
         )
         video = generate_video(self._pipe, request, run, arguments, segments=clips)
         return replace(video, audio=sound.first(arguments["num_frames"] / request.fps))
+
+
+def _sound(inputs: Mapping[str, Path]) -> Sound:
+    sound = read_sound(inputs, "audio", _LONGEST_SECONDS + 1)
+    if sound.seconds < _SHORTEST_SECONDS:
+        raise UnusableInputError(
+            "audio", f"it lasts {sound.seconds:.2f} s; {_SHORTEST_SECONDS} s are needed."
+        )
+    if sound.seconds > _LONGEST_SECONDS:
+        raise UnusableInputError("audio", f"it lasts longer than {_LONGEST_SECONDS:.0f} s.")
+    return sound
 
 
 def _frames(request: VideoRequest, sound: Sound) -> int:
