@@ -100,6 +100,14 @@ class TenantStore:
         """
         return self._store.count(self._own(which))
 
+    def spent(self, tenant: str) -> float:
+        """See JobStore.
+
+        Raises:
+            ScopeMissingError: it is another tenant's.
+        """
+        return self._store.spent(self._checked(tenant))
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         """See JobStore."""
         return self._store.paces(queue)

@@ -40,6 +40,30 @@ class TooManyJobsError(JobsError):
         self.tenant = tenant
 
 
+class QueueFullError(JobsError):
+    """The queue holds as many jobs as it may."""
+
+    def __init__(self) -> None:
+        super().__init__("The queue is full. Try again when some of its jobs are done.")
+
+
+class WaitTooLongError(JobsError):
+    """So many jobs are in front that the new one would expire before its turn."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The job would expire in the queue. Give it longer (expires_in), or try again later."
+        )
+
+
+class GpuTimeSpentError(JobsError):
+    """The tenant used up the GPU time of the day. ``retry_seconds`` is what is left of that."""
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__("The GPU time of today is used up. There is more tomorrow, in UTC.")
+        self.retry_seconds = retry_seconds
+
+
 class KeyReservedError(JobsError):
     """Another request with the same idempotency key is still being answered."""
 

@@ -163,6 +163,15 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """When a new job is taken; None is no condition. A repetition of what was taken before always is."""
+
+    queue_length: int | None = None  # while its queue has fewer jobs
+    ahead: int | None = None  # while its queue takes no more than so many before it
+    gpu_seconds: float | None = None  # while the attempts of its tenant that ended today (UTC) took less
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """What a client hands in.
 
@@ -191,6 +200,7 @@ class NewJob:
     digest: str = ""
     reuse: bool = False
     idempotency: IdempotencyKey | None = None
+    admission: Admission = field(default_factory=Admission)
     request_id: str = ""
     traceparent: str = ""
     hook: Hook | None = None

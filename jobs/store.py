@@ -39,6 +39,9 @@ class JobStore(Protocol):
 
         Raises:
             TooManyJobsError: the tenant has as many jobs queued as it may.
+            QueueFullError: the queue holds as many jobs as it may.
+            WaitTooLongError: more jobs are in front than it was willing to wait for.
+            GpuTimeSpentError: the tenant used up the GPU time of the day.
             KeyUsedError: the idempotency key came with another fingerprint before.
             KeyReservedError: the idempotency key is reserved by another token.
         """
@@ -163,6 +166,10 @@ class JobStore(Protocol):
 
     def count(self, which: JobFilter) -> int:
         """How many jobs match."""
+        ...
+
+    def spent(self, tenant: str) -> float:
+        """Seconds that a tenant's attempts took which ended today (UTC), but for those of lost workers."""
         ...
 
     def paces(self, queue: str) -> Mapping[str, Pace]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from threading import RLock
 from typing import Any, NamedTuple
 
 from jobs.errors import (
+    GpuTimeSpentError,
     InvalidTransitionError,
     JobNotFoundError,
     KeyReservedError,
     KeyUsedError,
     LeaseLostError,
+    QueueFullError,
     TooManyJobsError,
+    WaitTooLongError,
 )
 from jobs.line import Line, Place
 from jobs.policy import Caps, Policy
@@ -42,6 +46,7 @@ from jobs.state import (
 )
 
 _CLASSES = list(Priority)  # those that are taken first, first
+_DAY = 24 * 3600
 _PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
 
 
@@ -67,6 +72,7 @@ class MemoryJobStore:
         self._history: list[tuple[str, str, int]] = []  # tenant, job, number of the event
         self._claims: dict[str, tuple[str | None, Lease]] = {}
         self._ended_by: dict[str, tuple[str, Lease]] = {}
+        self._spent: defaultdict[tuple[str, float], float] = defaultdict(float)
         self._paces: dict[tuple[str, str], Pace] = {}
         self._steps: dict[str, list[tuple[int, float]]] = {}
         self._caps: dict[str, Caps] = {}
@@ -81,8 +87,7 @@ class MemoryJobStore:
                 return self.get(new.id)
             if settled := self._settled(new):
                 return self.get(settled)
-            if self._room(new.tenant, JobState.QUEUED) == 0:
-                raise TooManyJobsError(new.tenant)
+            self._admit(new)
             self._use_key(new, new.id)
             self._digests[new.id] = new.digest
             return self._write("submit", None, _fresh(new, self.now()), by="submit")
@@ -267,6 +272,10 @@ class MemoryJobStore:
         with self._lock:
             return sum(1 for _ in self._matching(which))
 
+    def spent(self, tenant: str) -> float:
+        with self._lock:
+            return self._spent[tenant, self.now() // _DAY]
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         with self._lock:
             return {kind: pace for (of, kind), pace in self._paces.items() if of == queue}
@@ -345,6 +354,7 @@ class MemoryJobStore:
     def _end_attempt(self, verb: str, job: Job, target: JobState, error: JobError | None = None) -> Job:
         """How an attempt ends, whoever ends it. A cancel that was acknowledged wins over every outcome."""
         self._ended_by[job.id] = (verb, job.lease)
+        self._charge(verb, job)
         attempt = replace(job.attempts[-1], ended_at=self.now(), error=error)
         ended = replace(
             job,
@@ -416,6 +426,25 @@ class MemoryJobStore:
             ends_at = self.now() + self._policy.key_seconds
             entry = _KeyEntry(ends_at, wanted.token, wanted.fingerprint, job_id)
             self._keys[new.tenant, wanted.key] = entry
+
+    def _admit(self, new: NewJob) -> None:
+        now, most = self.now(), new.admission
+        if self._room(new.tenant, JobState.QUEUED) == 0:
+            raise TooManyJobsError(new.tenant)
+        if most.queue_length is not None and len(self._waiting(new.queue)) >= most.queue_length:
+            raise QueueFullError
+        if most.ahead is not None and self._ahead(_fresh(new, now)) > most.ahead:
+            raise WaitTooLongError
+        if most.gpu_seconds is not None and self.spent(new.tenant) >= most.gpu_seconds:
+            raise GpuTimeSpentError(ceil(_DAY - now % _DAY))
+
+    def _ahead(self, job: Job) -> int:
+        return sum(_place(other)[:2] <= _place(job)[:2] for other in self._waiting(job.queue))
+
+    def _charge(self, verb: str, job: Job) -> None:
+        if verb != "rescue":
+            now = self.now()
+            self._spent[job.tenant, now // _DAY] += max(0, now - (job.started_at or now))
 
     def _room(self, tenant: str, state: JobState) -> int | None:
         """How many more of a tenant's jobs may be in a state, or None for any number."""

@@ -18,17 +18,21 @@ from redis.retry import Retry
 
 from jobs.answers import job_of, pace_of, worker_of
 from jobs.errors import (
+    GpuTimeSpentError,
     InvalidTransitionError,
     JobNotFoundError,
     KeyReservedError,
     KeyUsedError,
     LeaseLostError,
+    QueueFullError,
     TooManyJobsError,
+    WaitTooLongError,
 )
 from jobs.policy import Caps, Policy
 from jobs.redis_errors import unavailable
 from jobs.state import (
     TRANSITIONS,
+    Admission,
     Event,
     Job,
     JobError,
@@ -190,6 +194,9 @@ class RedisJobStore:
                 reads.zcard(bucket)
             return sum(reads.execute())
 
+    def spent(self, tenant: str) -> float:
+        return int(self._call("spent", tenant)[1]) / 1000
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         with unavailable():
             learned: dict[Any, Any] = self._redis.hgetall(self._key("pace", queue))
@@ -230,6 +237,7 @@ class RedisJobStore:
         told: dict[str, Any] = {"record": record, "caps": self._caps, "reuse": new.reuse}
         if new.hook:
             told["hook"] = json.dumps(new.hook.told())
+        told |= {name: most for name, most in _conditions(new.admission).items() if most is not None}
         if new.expires_in is not None:
             told["expires_in"] = _ms(new.expires_in)
         if key := new.idempotency:
@@ -283,6 +291,12 @@ def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str)
             raise LeaseLostError(subject, int(args[2]))
         case "cap":
             raise TooManyJobsError(str(args[2]))
+        case "full":
+            raise QueueFullError
+        case "late":
+            raise WaitTooLongError
+        case "spent":
+            raise GpuTimeSpentError(int(state))
         case "key used":
             raise KeyUsedError
         case "key reserved":
@@ -293,6 +307,15 @@ def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str)
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _conditions(admission: Admission) -> dict[str, int | None]:
+    seconds = admission.gpu_seconds
+    return {
+        "longest": admission.queue_length,
+        "most_ahead": admission.ahead,
+        "gpu_ms": None if seconds is None else _ms(seconds),
+    }
 
 
 def _caps(caps: Caps) -> str:

@@ -19,6 +19,7 @@
 -- P retention       ZSET    final ids by the time their record is removed
 -- P queues          SET     names of the queues ever submitted to
 -- P pace:{queue}    HASH    pace key -> running averages, in ms: "{a step} {the rest of a job}"; '' is any job's
+-- P spent:{tenant}:{day}  STRING  milliseconds that attempts took which ended on that day (UTC)
 -- P caps            HASH    tenant -> {"queued": n, "in_progress": n}, JSON, where they are not everybody's
 -- P results:{tenant}  HASH  digest -> the completed job that has it
 -- P keys:{tenant}:{key}  STRING  what a client's key is reserved or was used for, JSON
@@ -43,6 +44,8 @@ end
 local PACE_WEIGHT = 0.2
 -- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
 local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
+
+local DAY = 24 * 3600 * 1000
 
 -- What the classes of a queue add to the time of creation, in milliseconds: more than any such time.
 local CLASS = { high = 0, normal = 1e13, low = 2e13 }
@@ -185,9 +188,19 @@ local function held(id, worker, attempt)
   return nil, { 'refused', 'lease', job.state }
 end
 
+local function spent_key(tenant) return key('spent', tenant .. ':' .. int(math.floor(now / DAY))) end
+
+-- What an attempt took is the tenant's, unless it was lost with its worker.
+local function charge(job, verb)
+  if verb == 'rescue' then return end
+  redis.call('INCRBY', spent_key(job.tenant), int(math.max(0, now - tonumber(job.started))))
+  redis.call('PEXPIRE', spent_key(job.tenant), 2 * DAY)
+end
+
 -- How an attempt ends, whoever ends it. A cancel that was acknowledged wins over every outcome.
 local function end_attempt(job, verb, target, data)
   data.attempt, data.worker = tonumber(job.attempt), job.worker
+  charge(job, verb)
   store(job, { ended_by = verb .. ' ' .. job.worker .. ' ' .. job.attempt })
   if job.cancel then target = 'cancelled' end
   if target ~= 'completed' then
@@ -272,6 +285,19 @@ local function settled(new, tenant)
   return view(done)
 end
 
+-- The refusal of a new job by one of its conditions, or nil.
+local function turned_away(new, queue, tenant)
+  local ready, last = key('ready', queue), int(CLASS[new.record.priority] + now)
+  if room(tenant, 'queued', new.caps) == 0 then return { 'refused', 'cap', '' } end
+  if new.longest and redis.call('ZCARD', ready) >= new.longest then return { 'refused', 'full', '' } end
+  if new.most_ahead and redis.call('ZCOUNT', ready, '-inf', last) > new.most_ahead then
+    return { 'refused', 'late', '' }
+  end
+  if new.gpu_ms and tonumber(redis.call('GET', spent_key(tenant)) or 0) >= new.gpu_ms then
+    return { 'refused', 'spent', int(math.ceil((DAY - now % DAY) / 1000)) }
+  end
+end
+
 local verbs = {}
 
 function verbs.submit(id, queue, tenant, spec, told)
@@ -280,7 +306,8 @@ function verbs.submit(id, queue, tenant, spec, told)
   local new = cjson.decode(told)
   local answer = settled(new, tenant)
   if answer then return answer end
-  if room(tenant, 'queued', new.caps) == 0 then return { 'refused', 'cap', '' } end
+  answer = turned_away(new, queue, tenant)
+  if answer then return answer end
   local job, record = { id = id }, new.record
   record.queue, record.tenant, record.created, record.attempt, record.failures = queue, tenant, int(now), '0', '0'
   if new.expires_in then
@@ -495,6 +522,8 @@ function verbs.remove(id)
     key('hook', id))
   return { 'ok' }
 end
+
+function verbs.spent(tenant) return { 'ok', redis.call('GET', spent_key(tenant)) or '0' } end
 
 function verbs.announce(worker, queues)
   redis.call('HSET', P .. 'workers', worker, '{"seen":' .. int(now) .. ',"queues":' .. queues .. '}')

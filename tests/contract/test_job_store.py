@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 
 from jobs.errors import (
+    GpuTimeSpentError,
     InvalidTransitionError,
     JobNotFoundError,
     KeyReservedError,
     KeyUsedError,
     LeaseLostError,
+    QueueFullError,
     TooManyJobsError,
+    WaitTooLongError,
 )
 from jobs.policy import Caps, Policy
 from jobs.state import (
     ANY_KIND,
     FINAL_STATES,
+    Admission,
     Attempt,
     IdempotencyKey,
     Job,
@@ -34,6 +38,7 @@ from jobs.store_redis import RedisJobStore, connect
 
 POLICY = Policy(lease_seconds=30, max_attempts=3, retention_seconds=1000, worker_silence_seconds=60)
 QUEUE = "t2v-A14B"
+DAY = 24 * 3600
 OOM = JobError("out_of_memory", "The GPU ran out of memory.")
 
 
@@ -853,3 +858,81 @@ class TestReads:
     def test_the_clock_is_the_injected_one(self, store, clock):
         assert store.now() == clock.time
         store.ping()
+
+
+class TestAdmission:
+    def test_turns_away_what_a_full_queue_cannot_take(self, store):
+        room = Admission(queue_length=2)
+        for number in range(2):
+            submitted(store, number, admission=room)
+        with pytest.raises(QueueFullError):
+            submitted(store, 3, admission=room)
+        submitted(store, 4, queue="other", admission=room)
+        taken(store)
+        submitted(store, 5, admission=room)
+
+    def test_turns_away_what_would_wait_behind_too_many(self, store):
+        for number, priority in enumerate((Priority.HIGH, Priority.NORMAL, Priority.LOW)):
+            submitted(store, number, priority=priority)
+        with pytest.raises(WaitTooLongError):
+            submitted(store, 3, admission=Admission(ahead=1))
+        first = submitted(store, 4, priority=Priority.HIGH, admission=Admission(ahead=1))
+        assert first.ahead == 1
+        second = submitted(store, 5, admission=Admission(ahead=3))
+        assert second.ahead == 3
+
+    def test_turns_away_a_tenant_that_used_up_its_day(self, store, clock):
+        clock.time -= clock.time % DAY  # midnight
+        hour = Admission(gpu_seconds=3600)
+        clock.pass_seconds(2 * 3600)
+        job = claimed(store, 1, tenant="a", admission=hour)
+        clock.pass_seconds(3600)
+        submitted(store, 2, tenant="a", admission=hour)
+        store.succeed(job.lease, {})
+        with pytest.raises(GpuTimeSpentError) as refused:
+            submitted(store, 3, tenant="a", admission=hour)
+        assert refused.value.retry_seconds == 21 * 3600
+        submitted(store, 4, tenant="b", admission=hour)
+        clock.pass_seconds(21 * 3600)
+        submitted(store, 5, tenant="a", admission=hour)
+
+    def test_lets_through_what_was_taken_before(self, store):
+        submitted(store, 1)
+        assert submitted(store, 1, admission=Admission(queue_length=0)).id == "job_0001"
+
+    def test_writes_nothing_of_what_it_turns_away(self, store):
+        with pytest.raises(QueueFullError):
+            submitted(store, 1, admission=Admission(queue_length=0))
+        with pytest.raises(JobNotFoundError):
+            store.get("job_0001")
+        assert store.count(JobFilter()) == 0
+
+
+class TestSpent:
+    @pytest.mark.parametrize("verb", ["succeed", "retry", "release", "fail", "cancel"])
+    def test_counts_what_each_attempt_took(self, store, clock, verb):
+        job = claimed(store, 1, tenant="a")
+        clock.pass_seconds(12.5)
+        if verb == "cancel":
+            store.cancel(job.id)
+        {
+            "succeed": lambda: store.succeed(job.lease, {}),
+            "retry": lambda: store.retry(job.lease, OOM),
+            "release": lambda: store.release(job.lease),
+            "fail": lambda: store.fail(job.lease, OOM),
+            "cancel": lambda: store.release(job.lease),
+        }[verb]()
+        assert (store.spent("a"), store.spent("b")) == (12.5, 0)
+
+    def test_does_not_count_what_a_lost_worker_took(self, store, clock):
+        claimed(store, 1, tenant="a")
+        clock.pass_seconds(31)
+        store.rescue()
+        assert store.spent("a") == 0
+
+    def test_begins_anew_each_day(self, store, clock):
+        job = claimed(store, 1, tenant="a")
+        clock.pass_seconds(10)
+        store.succeed(job.lease, {})
+        clock.pass_seconds(DAY)
+        assert store.spent("a") == 0
