@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from api.access import Access, anonymous_mode
+from api.admission import Admissions
 from api.cached import Cached
 from api.cors import allow_origins
 from api.errors import answer_errors
@@ -77,6 +78,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
                 public_url=settings.public_url,
                 origins=settings.origins,
             ),
+            admissions=Admissions(load, settings.queue_length),
             limiter=Limiter(open_limits(settings), settings.limits),
             intake=open_intake(settings, artifacts),
             public_url=settings.public_url,

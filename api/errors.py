@@ -27,6 +27,7 @@ from wan_models import errors as models
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+BUSY_SECONDS = 30
 _MOST_FIELD_ERRORS = 20
 _LONGEST_NAME = 64
 
@@ -83,6 +84,17 @@ _KINDS: dict[type[Exception], Kind] = {
         _S.UNPROCESSABLE_ENTITY, "task_unavailable", "This version cannot run the task", "task"
     ),
     jobs.JobNotFoundError: Kind(_S.NOT_FOUND, "job_not_found", "There is no such job"),
+    jobs.QueueFullError: Kind(
+        _S.TOO_MANY_REQUESTS, "queue_full", "The queue is full", headers={"retry-after": str(BUSY_SECONDS)}
+    ),
+    jobs.WaitTooLongError: Kind(
+        _S.TOO_MANY_REQUESTS,
+        "wait_too_long",
+        "The wait would be too long",
+        "expires_in",
+        headers={"retry-after": str(BUSY_SECONDS)},
+    ),
+    jobs.GpuTimeSpentError: Kind(_S.TOO_MANY_REQUESTS, "gpu_time_spent", "The GPU time of today is used up"),
     refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     refusals.VideoNotReadyError: Kind(_S.NOT_FOUND, "video_not_ready", "The job has no video"),
@@ -223,9 +235,15 @@ def _own_headers(connection: HTTPConnection, error: Exception) -> dict[str, str]
             return {"accept": error.accepted.replace(" or ", ", ")}
         case refusals.KeyRequiredError() | refusals.InvalidKeyError() | refusals.ScopeMissingError():
             return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
-        case refusals.TooManyRequestsError(allowance=allowance):
-            return {"retry-after": str(allowance.retry_seconds), **rate_headers(allowance)}
+        case jobs.GpuTimeSpentError() | refusals.TooManyRequestsError():
+            return _limit_headers(error)
     return {}
+
+
+def _limit_headers(error: jobs.GpuTimeSpentError | refusals.TooManyRequestsError) -> dict[str, str]:
+    if isinstance(error, jobs.GpuTimeSpentError):
+        return {"retry-after": str(error.retry_seconds)}
+    return {"retry-after": str(error.allowance.retry_seconds), **rate_headers(error.allowance)}
 
 
 def _framework_headers(connection: HTTPConnection, error: HTTPException) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import HTTPConnection
 
 from api.access import Access
+from api.admission import Admissions
 from api.cached import Cached
 from api.follow import Follow
 from api.inputs.intake import Intake
@@ -27,9 +28,9 @@ class Parts:
     """What the routes work with.
 
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
-    ones by task, ``access`` tells who calls and ``limiter`` how often they may, ``intake`` takes in bodies
-    and files, ``public_url`` begins absolute links in place of the address a request came to, and pages of
-    ``origins`` may call from browsers.
+    ones by task, ``access`` tells who calls, ``limiter`` how often they may and ``admissions`` when their
+    jobs are taken, ``intake`` takes in bodies and files, ``public_url`` begins absolute links in place of
+    the address a request came to, and pages of ``origins`` may call from browsers.
     """
 
     store: ClientStore
@@ -42,6 +43,7 @@ class Parts:
     access: Access
     limiter: Limiter
     intake: Intake
+    admissions: Admissions
     public_url: str | None = None
     origins: Sequence[str] = ()
 
@@ -49,7 +51,7 @@ class Parts:
         """The same parts, with a store that shows this principal's jobs alone."""
         if isinstance(self.store, TenantStore):
             raise TypeError("These parts are somebody's already.")
-        return replace(self, store=TenantStore(self.store, principal, origin))
+        return replace(self, store=TenantStore(self.store, principal, origin, self.admissions))
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

@@ -33,6 +33,9 @@ class GatewaySettings(JobsSettings):
     gpu_seconds_per_day: float | None = Field(
         None, ge=0, description="GPU time that each tenant may use, unless it has a limit of its own."
     )
+    queue_length: int = Field(
+        10_000, ge=1, description="Jobs that each queue may hold; further ones are refused."
+    )
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from api.admission import Admissions
 from api.origin import Origin
 from api.principal import Principal
 from api.refusals import ScopeMissingError
@@ -21,18 +22,20 @@ class TenantStore:
     An admin sees all, and owns what it submits like everybody else.
     """
 
-    def __init__(self, store: JobStore, principal: Principal, origin: Origin) -> None:
+    def __init__(self, store: JobStore, principal: Principal, origin: Origin, admissions: Admissions) -> None:
         self._store = store
         self._principal = principal
         self._origin = origin
+        self._admissions = admissions
 
     def submit(self, new: NewJob) -> Job:
-        """See JobStore. The job becomes the tenant's, whatever it said, and tells which request made it."""
+        """See JobStore. The job becomes the tenant's, and is held to its limits, whatever it said."""
         origin = self._origin
         return self._store.submit(
             replace(
                 new,
                 tenant=self._principal.tenant,
+                admission=self._admissions.of(new, self._principal.limits),
                 request_id=origin.request_id,
                 traceparent=origin.traceparent,
             )

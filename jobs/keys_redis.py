@@ -1,8 +1,8 @@
 """API keys in Redis.
 
-P keys          HASH  id -> what a key is, JSON, written once
-P keys:revoked  HASH  id -> Unix seconds
-P keys:used     HASH  id -> Unix seconds
+P apikeys          HASH  id -> what a key is, JSON, written once
+P apikeys:revoked  HASH  id -> Unix seconds
+P apikeys:used     HASH  id -> Unix seconds
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class RedisKeyStore:
 
     def __init__(self, redis: Redis, *, prefix: str = "wan:") -> None:
         self._redis = redis
-        self._keys = f"{prefix}keys"
-        self._revoked = f"{prefix}keys:revoked"
-        self._used = f"{prefix}keys:used"
+        self._keys = f"{prefix}apikeys"
+        self._revoked = f"{prefix}apikeys:revoked"
+        self._used = f"{prefix}apikeys:used"
 
     def add(self, key: ApiKey) -> None:
         told = {

@@ -1,4 +1,4 @@
-"""What a tenant may use: requests by the minute, and seconds of GPU time by the day. Kept in Redis.
+"""What a tenant may use: requests by the minute, GPU time by the day, jobs at a time. Kept in Redis.
 
 P limits          HASH    tenant -> its own limits, JSON
 P rate:{bucket}   STRING  when the bucket is full again, Unix milliseconds; gone once it is
@@ -15,6 +15,7 @@ from typing import Any
 
 from redis import Redis
 
+from jobs.policy import Caps
 from jobs.redis_errors import unavailable
 
 WINDOW_SECONDS = 60
@@ -30,12 +31,20 @@ class Limits:
 
     requests_per_minute: int | None = None  # by each key
     gpu_seconds_per_day: float | None = None  # of a day in UTC
+    queued: int | None = None  # at a time, over all queues
+    in_progress: int | None = None  # the same
 
     def __post_init__(self) -> None:
         if self.requests_per_minute is not None and self.requests_per_minute < 1:
             raise ValueError("requests_per_minute is at least 1; to end a key's use, revoke it.")
-        if self.gpu_seconds_per_day is not None and self.gpu_seconds_per_day < 0:
-            raise ValueError("gpu_seconds_per_day is at least 0.")
+        for name in ("gpu_seconds_per_day", "queued", "in_progress"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} is at least 0.")
+
+    @property
+    def caps(self) -> Caps:
+        """The part that the job store holds a tenant to by itself."""
+        return Caps(queued=self.queued, in_progress=self.in_progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,26 +9,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from jobs.connect import open_keys
+from jobs.connect import open_keys, open_store
 from jobs.embedded import EmbeddedRedis
 from jobs.errors import JobsError, StoreUnavailableError
 from jobs.keys import ApiKey, KeyStore, Scope, create_key
 from jobs.settings import JobsSettings, load_settings
+from scripts.table import print_table
 
 
 @contextmanager
-def key_store(settings: JobsSettings) -> Iterator[KeyStore]:
-    """The keys of the configured Redis, or of the embedded one, which need not run."""
-    keys = open_keys(settings)
+def reachable(settings: JobsSettings) -> Iterator[None]:
+    """The configured Redis answers, or the embedded one, which is started for that if it does not run."""
     try:
-        keys.is_empty()
+        open_store(settings).ping()
     except StoreUnavailableError:
         if settings.redis_url:
             raise
         with EmbeddedRedis(settings.redis_directory):
-            yield keys
+            yield
     else:
-        yield keys
+        yield
 
 
 def create(keys: KeyStore, options: Namespace) -> None:
@@ -43,10 +43,8 @@ def create(keys: KeyStore, options: Namespace) -> None:
 
 def show(keys: KeyStore, _: Namespace) -> None:
     """List every key, the revoked ones too."""
-    rows = [("id", "name", "tenant", "scopes", "created", "last used", "revoked"), *map(_row, keys.all())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    heads = ("id", "name", "tenant", "scopes", "created", "last used", "revoked")
+    print_table(heads, [_row(key) for key in keys.all()])
 
 
 def revoke(keys: KeyStore, options: Namespace) -> None:
@@ -98,9 +96,10 @@ def _parser() -> ArgumentParser:
 def main(arguments: Sequence[str]) -> None:
     """Run one command."""
     options = _parser().parse_args(arguments)
+    settings = load_settings(JobsSettings)
     try:
-        with key_store(load_settings(JobsSettings)) as keys:
-            COMMANDS[options.command](keys, options)
+        with reachable(settings):
+            COMMANDS[options.command](open_keys(settings), options)
     except (JobsError, ValueError) as error:
         sys.exit(str(error))
 

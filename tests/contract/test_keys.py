@@ -50,7 +50,7 @@ def test_the_secret_is_not_kept(keys):
     assert secret not in repr(key)
     assert key.digest == digest_of(secret)
     if isinstance(keys, RedisKeyStore):
-        assert secret not in str(keys._redis.hvals("wan:keys"))
+        assert secret not in str(keys._redis.hvals("wan:apikeys"))
 
 
 def test_keys_are_listed_oldest_first(keys):

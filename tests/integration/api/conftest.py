@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.access import Access, Anonymous
+from api.admission import Admissions
 from api.app import create_app
 from api.cached import Cached
 from api.feed import RedisFeed
@@ -143,6 +144,7 @@ def parts_with(
         "load": load,
         "watch": watch,
         "follow": Follow(store, watch, load),
+        "admissions": Admissions(load),
         "limiter": Limiter(unlimited(), Limits()),
         "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
     }

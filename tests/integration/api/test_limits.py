@@ -6,15 +6,27 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.admission import Admissions
 from api.app import create_app
 from api.limiter import Limiter
+from api.names import new_job_id
 from jobs.keys_memory import MemoryKeyStore
 from jobs.limits import Limits, LimitStore
-from jobs.store_redis import connect
-from tests.integration.api.conftest import BODY
+from jobs.policy import Policy
+from jobs.state import NewJob
+from jobs.store_redis import RedisJobStore, connect
+from tests.integration.api.conftest import BODY, unlimited
 from tests.integration.api.keys import access_with, acting, token
 
+URL = "/generate/text-to-video"
 NOW = 1_763_000_000.0
+
+
+class Clock:
+    time = NOW
+
+    def __call__(self) -> float:
+        return self.time
 
 
 @pytest.fixture
@@ -80,3 +92,56 @@ def test_what_is_open_to_all_and_what_has_no_key_is_not_counted(client):
     for _ in range(5):
         assert client.get("/health/live").status_code == 200
         assert client.get("/jobs").status_code == 401
+
+
+def submitting(gateway, keys, *, limits=None, queue_length=None):
+    """A client of a gateway under these conditions, for tenant acme."""
+    admissions = Admissions(gateway.parts.load, queue_length)
+    limiter = Limiter(unlimited(), limits or Limits())
+    app = create_app(replace(gateway.parts, access=access_with(keys), limiter=limiter, admissions=admissions))
+    return acting(TestClient(app, raise_server_exceptions=False), token(keys, "acme"))
+
+
+def test_a_full_queue_takes_no_more(gateway, keys):
+    app = submitting(gateway, keys, queue_length=1)
+    first = app.post(URL, json=BODY).raise_for_status().json()
+    refused = app.post(URL, json=BODY)
+    assert (refused.status_code, refused.json()["error_type"]) == (429, "queue_full")
+    assert refused.headers["retry-after"] == "30"
+    app.post(f"/jobs/{first['id']}/cancel").raise_for_status()
+    assert app.post(URL, json=BODY).status_code == 202
+
+
+def test_a_job_that_would_expire_in_the_queue_is_refused_at_once(gateway, keys):
+    gateway.store.announce("worker-1", ["t2v-A14B"])
+    clock = Clock()
+    store = RedisJobStore(gateway.store._redis, Policy(), clock=clock)
+    store.submit(NewJob(id=new_job_id(), queue="t2v-A14B", spec={}))
+    claimed = store.claim("t2v-A14B", "worker-1")
+    assert claimed is not None
+    clock.time += 60
+    store.succeed(claimed.lease, {})
+    app = submitting(gateway, keys)
+    for _ in range(2):
+        app.post(URL, json=BODY).raise_for_status()
+    refused = app.post(URL, json=BODY | {"expires_in": 119})
+    assert (refused.status_code, refused.json()["error_type"]) == (429, "wait_too_long")
+    assert refused.json()["errors"][0]["field"] == "expires_in"
+    assert app.post(URL, json=BODY | {"expires_in": 180}).status_code == 202
+    assert app.post(URL, json=BODY | {"expires_in": 1, "priority": "high"}).status_code == 202
+
+
+def test_a_tenant_that_used_up_its_gpu_time_waits_for_the_next_day(gateway, keys):
+    app = submitting(gateway, keys, limits=Limits(gpu_seconds_per_day=0))
+    refused = app.post(URL, json=BODY)
+    assert (refused.status_code, refused.json()["error_type"]) == (429, "gpu_time_spent")
+    assert 0 < int(refused.headers["retry-after"]) <= 24 * 3600
+    assert gateway.nudged == []
+
+
+def test_a_repetition_is_answered_even_when_nothing_new_is_taken(gateway, keys):
+    app = submitting(gateway, keys, queue_length=1)
+    once = {"idempotency-key": "once"}
+    first = app.post(URL, json=BODY, headers=once).raise_for_status().json()
+    again = app.post(URL, json=BODY, headers=once)
+    assert (again.status_code, again.json()["id"]) == (202, first["id"])
