@@ -27,7 +27,7 @@ _COMPOSE_FILE = _ROOT / "deploy" / "docker-compose.yml"
 _IMAGES = {"wanserve-gateway": "deploy/Dockerfile.gateway", "wanserve-wan": "deploy/Dockerfile.wan"}
 _WORKER = "wan-worker-cpu"
 _WAIT_SECONDS = 180
-_JOB = {"prompt": "a lighthouse", "size": "256*160", "frame_num": 17, "sample_steps": 60, "base_seed": 7}
+_JOB = {"prompt": "a lighthouse", "size": "128*64", "frame_num": 17, "sample_steps": 100, "base_seed": 7}
 
 
 class Stack:
