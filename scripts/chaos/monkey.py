@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from scripts.chaos.fleet import Fleet, Member
 
-_PAUSE_SECONDS = (0.3, 2.0)  # between two deeds
+_PAUSE_SECONDS = (1.0, 4.0)  # between two deeds
 
 
 @dataclass(frozen=True, slots=True)
