@@ -75,6 +75,7 @@ _KINDS: dict[type[Exception], Kind] = {
     RequestValidationError: _INVALID,
     ValidationError: _INVALID,
     models.InvalidRequestError: _INVALID,
+    refusals.RepeatedParameterError: _INVALID,
     models.UnknownModelError: Kind(_S.UNPROCESSABLE_ENTITY, "unknown_task", "There is no such task", "task"),
     # Not 409, which clients take for something that passes by itself and repeat.
     models.ModelNotInstalledError: Kind(
@@ -193,7 +194,7 @@ def _detail(error: Exception, kind: Kind, faults: Sequence[FieldError]) -> str:
 
 def _faults(error: Exception, kind: Kind) -> list[FieldError]:
     match error:
-        case models.InvalidRequestError():
+        case models.InvalidRequestError() | refusals.RepeatedParameterError():
             return [FieldError(field=error.field, message=error.message)]
         case ValidationError():
             return _from_pydantic(error.errors(include_url=False, include_context=False, include_input=False))

@@ -12,6 +12,7 @@ from api.access import Access
 from api.errors import problem_response
 from api.limiter import Limiter, rate_headers
 from api.principal import introduce
+from api.query import check_query
 from api.refusals import RefusedError, ScopeMissingError, TooManyRequestsError
 from jobs import keys
 from jobs.errors import JobsError
@@ -53,6 +54,7 @@ class Gate:
 
     async def _admit(self, connection: HTTPConnection) -> Allowance | None:
         principal = await self._access.admit(connection)
+        check_query(connection.scope["query_string"])
         needed = needed_scope(connection.scope)
         if not principal.may(needed):
             raise ScopeMissingError(needed)

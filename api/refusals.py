@@ -88,6 +88,15 @@ class BodyTooLargeError(RefusedError):
         super().__init__(f"The body is larger than the {limit} bytes allowed here.")
 
 
+class RepeatedParameterError(RefusedError):
+    """A query parameter comes more than once. ``field`` is its name."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field[:64]
+        self.message = "It was sent twice."
+        super().__init__(f"{self.field}: {self.message}")
+
+
 class PresignUnavailableError(RefusedError):
     """Files are kept where clients cannot write directly."""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
-from wan_models.catalog import Kind, ModelSpec, Size
+from wan_models.catalog import MAX_ANIMATION_FRAMES, Kind, ModelSpec, Size
 from wan_models.errors import InvalidRequestError
 from wan_models.media import MIN_AUDIO_SECONDS, Media
 from wan_models.request import VideoRequest
 from wan_models.video_size import video_size
 
 _FOLDER = "src_root_path"
-_SHORTEST_POSES = 2  # frames; a single one is a picture
 
 
 def fit(request: VideoRequest, spec: ModelSpec, media: Mapping[str, Media]) -> VideoRequest:
@@ -30,7 +29,7 @@ def fit(request: VideoRequest, spec: ModelSpec, media: Mapping[str, Media]) -> V
         if name in media:
             _check_sound(media[name], field, spec)
     if spec.kind is Kind.ANIMATION:
-        _check_animation(media, spec, replace=bool(request.replace_flag))
+        _check_animation(media, request)
     shaped = _shape(request, spec, media)
     if "audio" in media:
         frames = min(shaped.frame_num, _frames_of(media["audio"], spec, request.fps))
@@ -65,17 +64,18 @@ def _frames_of(sound: Media, spec: ModelSpec, fps: int) -> int:
     return frames + (rule.offset - frames) % rule.step
 
 
-def _check_animation(media: Mapping[str, Media], spec: ModelSpec, *, replace: bool) -> None:
-    needed = ("pose", "face", "ref", "bg", "mask") if replace else ("pose", "face", "ref")
+def _check_animation(media: Mapping[str, Media], request: VideoRequest) -> None:
+    needed = ("pose", "face", "ref", "bg", "mask") if request.replace_flag else ("pose", "face", "ref")
     missing = [f"src_{name}.{'png' if name == 'ref' else 'mp4'}" for name in needed if name not in media]
     if missing:
         raise InvalidRequestError(_FOLDER, f"It lacks {' and '.join(missing)}.")
     frames = media["pose"].frames or 0
-    if not _SHORTEST_POSES <= frames <= spec.frames.maximum:
+    least = (request.refert_num or 1) + 1  # beyond what the first segment leaves to the next
+    if not least <= frames <= MAX_ANIMATION_FRAMES:
         raise InvalidRequestError(
             _FOLDER,
             f"src_pose.mp4 has {frames} frame{'s' * (frames != 1)}; "
-            f"{_SHORTEST_POSES} to {spec.frames.maximum} are needed.",
+            f"{least} to {MAX_ANIMATION_FRAMES} are needed.",
         )
     for name in set(needed) - {"pose", "ref"}:
         _check_companion(name, media[name], media["pose"])

@@ -248,3 +248,12 @@ def test_a_server_that_is_not_there_is_unavailable(rclone_s3, video):
     where = f"The bucket {rclone_s3.bucket} at {endpoint}"
     advice = "Check S3_ENDPOINT, and the network to it."
     assert said == {f"{where} cannot be reached (EndpointConnectionError). {advice}"}
+
+
+def test_a_presigned_upload_takes_exactly_the_announced_bytes(bucket):
+    url = bucket.presign_put("uploads/default/asset_1", len(CONTENT), 60)
+    assert httpx.put(url, content=CONTENT[:-1]).is_error
+    assert httpx.put(url, content=CONTENT + b"x").is_error
+    assert keys(bucket) == []
+    assert httpx.put(url, content=CONTENT).is_success
+    assert content(bucket, "uploads/default/asset_1") == CONTENT

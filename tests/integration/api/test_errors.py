@@ -194,3 +194,30 @@ def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(t
         assert gateway.client.get("/health").status_code == 200
     redis.close()
     server.stop()
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["application/json; charset=latin-1", 'application/json; charset="UTF-16"', "a/b+json; charset=x"],
+)
+def test_json_in_another_character_set_is_refused(gateway, declared):
+    answer = gateway.client.post(URL, content=json.dumps(BODY), headers={"content-type": declared})
+    assert answer.status_code == 415
+    assert answer.json()["error_type"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("declared", ['application/json; charset="utf-8"', "application/json;charset=UTF-8"])
+def test_json_in_utf_8_is_taken_however_that_is_written(gateway, declared):
+    answer = gateway.client.post(URL, content=json.dumps(BODY), headers={"content-type": declared})
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("limit=1&limit=2", "limit"), ("limit=1&x=&l%69mit=1", "limit"), ("nothing=1&nothing=1", "nothing")],
+)
+def test_a_query_parameter_that_comes_twice_is_named(gateway, query, field):
+    for path in ("/jobs", "/videos", "/models"):
+        answer = gateway.client.get(f"{path}?{query}")
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == [{"field": field, "message": "It was sent twice."}]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -65,8 +66,21 @@ def install_tiny(models_dir: Path) -> None:
 @pytest.fixture
 def process(redis_url: str, tmp_path: Path) -> Iterator[Process]:
     """A gateway process over the shared Redis, with a data directory of its own."""
+    with running(redis_url, tmp_path) as process:
+        yield process
+
+
+@pytest.fixture
+def impatient(redis_url: str, tmp_path: Path) -> Iterator[Process]:
+    """One that waits for no body."""
+    with running(redis_url, tmp_path, BODY_SECONDS="0.1") as process:
+        yield process
+
+
+@contextmanager
+def running(redis_url: str, tmp_path: Path, **settings: str) -> Iterator[Process]:
     install_tiny(tmp_path / "models")
-    ours = {"REDIS_URL": redis_url, "DATA_DIR": str(tmp_path), "PORT": "0", "HOST": "127.0.0.1"}
+    ours = {"REDIS_URL": redis_url, "DATA_DIR": str(tmp_path), "PORT": "0", "HOST": "127.0.0.1"} | settings
     environment = os.environ | {"MODELS_DIR": "", "PUBLIC_URL": "", "LOG_LEVEL": "INFO"} | ours
     with subprocess.Popen(
         [sys.executable, "-m", "api"], env=environment, stderr=subprocess.PIPE, text=True
@@ -184,3 +198,22 @@ def test_a_link_begins_with_the_address_that_the_client_used(process, redis_url,
     path = stored_video(redis_url, tmp_path, b"a video")
     job = httpx.get(f"{process.url}/jobs", headers={"host": "videos:8443"}).json()["jobs"][0]
     assert job["video_url"] == f"http://videos:8443{path}"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        b"application/json\r\nContent-Length: 100",
+        b"application/json\r\nTransfer-Encoding: chunked",
+        b"multipart/form-data; boundary=x\r\nContent-Length: 100",
+    ],
+)
+def test_a_body_that_never_ends_is_answered_and_the_connection_closed(impatient, declared):
+    head = b"POST /generate/image-to-video HTTP/1.1\r\nHost: x\r\nContent-Type: " + declared + b"\r\n\r\n"
+    with socket.create_connection(impatient.address) as client:
+        client.sendall(head + (b"1\r\n{\r\n" if b"chunked" in declared else b"--x"))
+        answer = b""
+        while chunk := client.recv(4096):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body_too_slow" in answer
