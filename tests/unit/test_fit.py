@@ -101,7 +101,7 @@ def test_an_animation_is_no_larger_than_its_poses():
     [
         ({"pose": None, "ref": None}, "lacks src_pose.mp4 and src_ref.png"),
         ({"pose": video(1), "face": video(1)}, "has 1 frame;"),
-        ({"pose": video(902), "face": video(902)}, "has 902 frames"),
+        ({"pose": video(901), "face": video(901)}, "has 901 frames"),
         ({"face": video(8)}, "src_face.mp4 has 8 frames"),
         ({"bg": None}, "lacks src_bg.mp4"),
         ({"mask": video(8)}, "src_mask.mp4 has 8 frames"),
@@ -120,7 +120,7 @@ def test_the_files_of_an_animation_must_go_together(changes, words):
 
 def test_poses_must_outlast_what_a_segment_takes_over():
     media = {"pose": video(5), "face": video(5), "ref": image(64, 64)}
-    assert "6 to 901" in refusal(animation(refert_num=5), **media)[1]
+    assert "6 to 900" in refusal(animation(refert_num=5), **media)[1]
     assert fitted(animation(refert_num=1), **media)
 
 
