@@ -43,6 +43,7 @@ class Kind(NamedTuple):
 
 
 _S = HTTPStatus
+_LATER = {"retry-after": str(RETRY_SECONDS)}
 _INVALID = Kind(_S.UNPROCESSABLE_ENTITY, "invalid_request", "The request is not valid")
 _UNEXPECTED = Kind(_S.INTERNAL_SERVER_ERROR, "internal_error", "Something broke on our side")
 _KINDS: dict[type[Exception], Kind] = {
@@ -101,7 +102,11 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.VideoNotReadyError: Kind(_S.NOT_FOUND, "video_not_ready", "The job has no video"),
     jobs.InvalidTransitionError: Kind(_S.CONFLICT, "job_ended", "The job has already ended"),
     jobs.KeyReservedError: Kind(
-        _S.CONFLICT, "idempotency_key_in_use", "The request is still being answered", "Idempotency-Key"
+        _S.CONFLICT,
+        "idempotency_key_in_use",
+        "The request is still being answered",
+        "Idempotency-Key",
+        headers=_LATER,
     ),
     jobs.KeyUsedError: Kind(
         _S.UNPROCESSABLE_ENTITY,
@@ -109,7 +114,9 @@ _KINDS: dict[type[Exception], Kind] = {
         "The key was used for another request",
         "Idempotency-Key",
     ),
-    jobs.TooManyJobsError: Kind(_S.TOO_MANY_REQUESTS, "too_many_jobs", "You have too many jobs queued"),
+    jobs.TooManyJobsError: Kind(
+        _S.TOO_MANY_REQUESTS, "too_many_jobs", "You have too many jobs queued", headers=_LATER
+    ),
     refusals.JobActiveError: Kind(_S.CONFLICT, "job_active", "The job has not ended"),
     refusals.PreconditionFailedError: Kind(
         _S.PRECONDITION_FAILED, "precondition_failed", "The video is not the expected one"
@@ -119,10 +126,13 @@ _KINDS: dict[type[Exception], Kind] = {
         _S.REQUESTED_RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The video has no such bytes"
     ),
     jobs.StoreUnavailableError: Kind(
-        _S.SERVICE_UNAVAILABLE, "store_unavailable", "The job store does not answer"
+        _S.SERVICE_UNAVAILABLE, "store_unavailable", "The job store does not answer", headers=_LATER
     ),
     jobs.ArtifactStoreUnavailableError: Kind(
-        _S.SERVICE_UNAVAILABLE, "artifacts_unavailable", "The artifact store does not answer"
+        _S.SERVICE_UNAVAILABLE,
+        "artifacts_unavailable",
+        "The artifact store does not answer",
+        headers=_LATER,
     ),
     Exception: _UNEXPECTED,
 }
@@ -220,9 +230,7 @@ def _sentence(fault: dict[str, Any]) -> str:
 
 
 def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[str, str]:
-    passes = kind.status in (_S.SERVICE_UNAVAILABLE, _S.TOO_MANY_REQUESTS)
-    again = {"retry-after": str(RETRY_SECONDS)} if passes or isinstance(error, jobs.KeyReservedError) else {}
-    return {**again, **kind.headers, **_own_headers(connection, error)}
+    return {**kind.headers, **_own_headers(connection, error)}
 
 
 def _own_headers(connection: HTTPConnection, error: Exception) -> dict[str, str]:
