@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ async def reserved(request: Request, store: ClientStore) -> AsyncIterator[Reserv
 def fingerprint(*values: Any) -> str:
     """The same short text for equal JSON values, and another one for all others."""
     told = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    return urlsafe_b64encode(hashlib.sha256(told.encode()).digest()[:16]).rstrip(b"=").decode()
 
 
 def _key(request: Request) -> str | None:

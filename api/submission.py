@@ -63,7 +63,7 @@ def submit(
         new = NewJob(
             id=new_job_id(),
             queue=spec.id,
-            spec=request.model_dump(mode="json"),
+            spec=request.model_dump(mode="json", exclude_defaults=True),
             **terms(body, request, spec, tiny=tiny, contents=contents, reservation=reservation),
         )
         with _stored(new, inputs, parts.artifacts) as complete:
@@ -92,7 +92,7 @@ def write(new: NewJob, parts: Parts) -> Job:
 def _stored(new: NewJob, inputs: Mapping[str, Input], artifacts: ArtifactStore) -> Iterator[NewJob]:
     """The job with its inputs where the worker finds them; they go again if it is not written."""
     keys = {name: input_key(new.id, name, given.media.suffix) for name, given in inputs.items()}
-    complete = replace(new, spec={**new.spec, "inputs": keys})
+    complete = replace(new, spec={**new.spec, "inputs": keys} if keys else new.spec)
     try:
         for name, given in inputs.items():
             artifacts.put(keys[name], given.path)
@@ -103,7 +103,7 @@ def _stored(new: NewJob, inputs: Mapping[str, Input], artifacts: ArtifactStore) 
 
 
 def _forget(new: NewJob, artifacts: ArtifactStore) -> None:
-    for key in new.spec["inputs"].values():
+    for key in new.spec.get("inputs", {}).values():
         artifacts.delete(key)
 
 

@@ -236,7 +236,7 @@ class Job:
     lease_expires_at: float | None = None
     attempts: tuple[Attempt, ...] = ()  # oldest first, with the running one
     timeout: float | None = None  # seconds that one attempt may take
-    pace_key: str = ANY_KIND
+    pace_key: str = ANY_KIND  # until it is final
     ahead: int | None = None  # jobs that its queue takes before it, while queued
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed

@@ -304,6 +304,7 @@ class MemoryJobStore:
                 expires_at=now + self._policy.retention_seconds,
                 lease_expires_at=None,
                 run_deadline=None,
+                pace_key=ANY_KIND,
                 progress=replace(new.progress, stage=""),
             )
         self._jobs[new.id] = new

@@ -155,7 +155,7 @@ local function enter(job, state)
   elseif state ~= 'in_progress' then
     local expires = now + tonumber(job.retention)
     store(job, { finished = int(now), expires = int(expires) })
-    erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last')
+    erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max')
     redis.call('ZADD', P .. 'retention', expires, job.id)
     compact_log(job)
   end

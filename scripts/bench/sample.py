@@ -6,6 +6,7 @@ from typing import Any
 
 from ulid import ULID
 
+from api.terms import terms
 from jobs.state import NewJob
 from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
@@ -33,12 +34,15 @@ def body(size: str = "128*64", frames: int = 5, steps: int = 2) -> dict[str, Any
 
 def new_job() -> NewJob:
     """A job with a fresh id, and a request with every default of the model filled in."""
-    request = resolve(TextToVideo(task=TASK, prompt=PROMPT), CATALOG[TASK], tiny=False)
+    asked = TextToVideo(task=TASK, prompt=PROMPT)
+    request = resolve(asked, CATALOG[TASK], tiny=False)
     return NewJob(
         id=f"job_{ULID()}".lower(),
         queue=TASK,
-        spec=request.model_dump(mode="json"),
-        steps=request.sample_steps,
+        spec=request.model_dump(mode="json", exclude_defaults=True),
+        request_id="0af7651916cd43dd8448eb211c80319c",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        **terms(asked, request, CATALOG[TASK], tiny=False),
     )
 
 
