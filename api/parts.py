@@ -22,6 +22,8 @@ from jobs.artifacts import ArtifactStore
 from jobs.state import Job
 from wan_models.models_dir import InstalledModel
 
+_SEEN = "wanserve.parts"  # in a connection's scope, once they were asked for
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
@@ -59,5 +61,8 @@ def parts_of(connection: HTTPConnection) -> Parts:
 
     Called by the endpoints: as FastAPI dependencies, parts and links made every answer a fifth slower.
     """
-    parts: Parts = connection.app.state.parts
-    return parts.seen_by(principal_of(connection), origin_of(connection))
+    seen: Parts | None = connection.scope.get(_SEEN)
+    if seen is None:
+        parts: Parts = connection.app.state.parts
+        seen = connection.scope[_SEEN] = parts.seen_by(principal_of(connection), origin_of(connection))
+    return seen

@@ -244,6 +244,26 @@ class Job:
     request_id: str = ""  # of the request that it came from
     traceparent: str = ""  # the same, in the words of W3C Trace Context
 
+    @classmethod
+    def queued(cls, new: NewJob, created_at: float, ahead: int | None = None) -> Job:
+        """The record of a job that was just submitted."""
+        return cls(
+            id=new.id,
+            queue=new.queue,
+            tenant=new.tenant,
+            request_id=new.request_id,
+            traceparent=new.traceparent,
+            spec=new.spec,
+            state=JobState.QUEUED,
+            priority=new.priority,
+            created_at=created_at,
+            queue_deadline=None if new.expires_in is None else created_at + new.expires_in,
+            timeout=new.timeout,
+            pace_key=new.pace_key,
+            ahead=ahead,
+            progress=Progress(steps=new.steps),
+        )
+
     @property
     def lease(self) -> Lease:
         """The lease this record grants.

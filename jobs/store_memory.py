@@ -90,7 +90,7 @@ class MemoryJobStore:
             self._admit(new)
             self._use_key(new, new.id)
             self._digests[new.id] = new.digest
-            return self._write("submit", None, _fresh(new, self.now()), by="submit")
+            return self._write("submit", None, Job.queued(new, self.now()), by="submit")
 
     def reserve(self, tenant: str, key: str, token: str) -> None:
         with self._lock:
@@ -506,24 +506,6 @@ class MemoryJobStore:
 
     def _lease_end(self) -> float:
         return self.now() + self._policy.lease_seconds
-
-
-def _fresh(new: NewJob, now: float) -> Job:
-    return Job(
-        id=new.id,
-        queue=new.queue,
-        tenant=new.tenant,
-        request_id=new.request_id,
-        traceparent=new.traceparent,
-        spec=json.loads(json.dumps(new.spec)),
-        state=JobState.QUEUED,
-        priority=new.priority,
-        created_at=now,
-        queue_deadline=None if new.expires_in is None else now + new.expires_in,
-        timeout=new.timeout,
-        pace_key=new.pace_key,
-        progress=Progress(steps=new.steps),
-    )
 
 
 def _deadline(job: Job) -> float | None:

@@ -86,6 +86,8 @@ class RedisJobStore:
     def submit(self, new: NewJob) -> Job:
         spec = json.dumps(new.spec, ensure_ascii=False, separators=(",", ":"))
         answer = self._call("submit", new.id, new.queue, new.tenant, spec, json.dumps(self._told(new)))
+        if answer[0] == b"new":
+            return Job.queued(new, answer[1] / 1000, answer[2])
         return job_of(answer)
 
     def reserve(self, tenant: str, key: str, token: str) -> None:

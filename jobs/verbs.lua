@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  P, the prefix of every key below
 -- ARGV     verb, now (Unix milliseconds; '' for the server's own clock), then the verb's arguments
--- Returns  {'ok', …} or {'refused', why, state}
+-- Returns  {'ok', …}, of a submit that wrote {'new', its time, jobs ahead}, or {'refused', why, state}
 --
 -- P job:{id}        HASH    the record's small fields; each under 64 bytes, so that it stays a listpack
 -- P spec:{id}       STRING  what the client asked for, JSON, written once
@@ -323,7 +323,7 @@ function verbs.submit(id, queue, tenant, spec, told)
   redis.call('SADD', P .. 'queues', queue)
   use_key(new, tenant, id)
   move(job, 'submit', 'queued', { by = 'submit' })
-  return view(job)
+  return { 'new', now, redis.call('ZRANK', key('ready', queue), id) }
 end
 
 function verbs.reserve(tenant, name, token, milliseconds)

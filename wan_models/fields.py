@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # but tabs and line ends
 
 MAX_PROMPT_CHARACTERS = 2000
 """About what the text encoder reads: Wan cuts a prompt after 512 tokens."""
@@ -22,7 +24,7 @@ MAX_SOURCE_CHARACTERS = 1024 * 1024
 
 def _clean_text(text: str) -> str:
     text = text.strip()
-    if any(unicodedata.category(char) == "Cc" and char not in "\t\n\r" for char in text):
+    if _CONTROL.search(text):
         raise ValueError("must not contain control characters")
     return text
 
