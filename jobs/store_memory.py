@@ -434,7 +434,7 @@ class MemoryJobStore:
             raise TooManyJobsError(new.tenant)
         if most.queue_length is not None and len(self._waiting(new.queue)) >= most.queue_length:
             raise QueueFullError
-        if most.ahead is not None and self._ahead(_fresh(new, now)) > most.ahead:
+        if most.ahead is not None and self._ahead(Job.queued(new, now)) > most.ahead:
             raise WaitTooLongError
         if most.gpu_seconds is not None and self.spent(new.tenant) >= most.gpu_seconds:
             raise GpuTimeSpentError(ceil(_DAY - now % _DAY))
