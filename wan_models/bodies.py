@@ -27,6 +27,8 @@ from wan_models.fields import (
     Wait,
     Whole,
 )
+from wan_models.loras import LoraChoice
+from wan_models.presets import PresetName
 
 _REFERT_NUMS = (1, 5, 77)  # Wan's own default, 77, is one that its code refuses; resolve takes it as 1
 
@@ -67,6 +69,14 @@ class VideoBody(BaseModel):
     ] = None
     negative_prompt: Annotated[Text | None, Field(description="What to avoid; empty for nothing.")] = None
     fps: Annotated[Fps | None, Field(description="Frames a second of playback.")] = None
+    preset: Annotated[
+        PresetName | None,
+        Field(description="Quality against time: settings for what the request leaves open."),
+    ] = None
+    loras: Annotated[
+        tuple[LoraChoice, ...] | None,
+        Field(max_length=4, description="LoRA adapters of this server, see `/models`."),
+    ] = None
     priority: Annotated[
         Literal["high", "normal", "low"] | None,
         Field(description="`high`, `normal` or `low` within its queue; absent: normal."),

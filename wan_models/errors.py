@@ -22,6 +22,10 @@ class UnknownModelError(ModelsError):
         self.task = task
 
 
+class LoraCatalogError(ModelsError):
+    """The server's catalog of LoRA adapters cannot be read."""
+
+
 class ModelNotInstalledError(ModelsError):
     """The task is known, but its weights are not in the models directory."""
 

@@ -17,6 +17,8 @@ from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo, VideoBody
 from wan_models.catalog import CATALOG, FrameRule, Guidance, Kind, ModelSpec, Size, accepted_sizes
 from wan_models.errors import InvalidRequestError
 from wan_models.fields import RANDOM_SEED
+from wan_models.loras import NO_LORAS, LoraCatalog, LoraChoice, LoraUse, choose_loras, loras_for
+from wan_models.presets import LIGHTNING, Defaults, defaults_of
 
 _CLIP_FRAMES = 80
 _DROPPED_FRAMES = 3  # the first clip of a speech begins with frames that are not shown
@@ -65,11 +67,17 @@ class VideoRequest(BaseModel):
     start_from_ref: bool | None = None
     replace_flag: bool | None = None
     refert_num: Literal[1, 5] | None = None
+    loras: tuple[LoraUse, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def resolve(
-    body: VideoBody, spec: ModelSpec, *, tiny: bool, seed: Callable[[], int] = random_seed
+    body: VideoBody,
+    spec: ModelSpec,
+    *,
+    tiny: bool,
+    loras: LoraCatalog = NO_LORAS,
+    seed: Callable[[], int] = random_seed,
 ) -> VideoRequest:
     """Hold a request against its model and fill in what it leaves open.
 
@@ -77,26 +85,30 @@ def resolve(
         body: what the client sent.
         spec: the catalog's entry for ``body.task``.
         tiny: whether the installed model is a tiny one, which also takes small sizes.
+        loras: the adapters of this server.
         seed: draws a seed from 0 to ``MAX_SEED``, called only where the client names none.
 
     Raises:
         InvalidRequestError: the model does not do this; the field at fault is named.
     """
     _check_kind(body, spec)
-    size = _size(body.size, accepted_sizes(spec, tiny=tiny))
+    used = _loras(body, loras_for(spec.id, loras))
+    defaults = defaults_of(spec, body.preset, (loras[use.name] for use in used))
+    size = _size(body.size, accepted_sizes(spec, tiny=tiny)) if body.size is not None else defaults.size
     return VideoRequest(
         task=spec.id,
         prompt=body.prompt,
         negative_prompt=spec.negative_prompt if body.negative_prompt is None else body.negative_prompt,
         width=size.width,
         height=size.height,
-        frame_num=_frame_num(body, spec.frames),
+        frame_num=_frame_num(body, spec.frames, defaults),
         fps=body.fps or spec.fps,
-        sample_steps=body.sample_steps or spec.steps,
-        sample_guide_scale=_guidance(body.sample_guide_scale, spec),
-        sample_shift=body.sample_shift or spec.shift,
+        sample_steps=body.sample_steps or defaults.steps,
+        sample_guide_scale=_guidance(body.sample_guide_scale, spec) or defaults.guidance,
+        sample_shift=body.sample_shift or defaults.shift,
         boundary=spec.boundary,
         base_seed=seed() if body.base_seed in (None, RANDOM_SEED) else body.base_seed,
+        loras=used,
         **_of_one_task(body),
     )
 
@@ -128,9 +140,18 @@ def _of_one_task(body: VideoBody) -> dict[str, Any]:
     return {}
 
 
-def _size(text: str | None, accepted: tuple[Size, ...]) -> Size:
-    if text is None:
-        return accepted[0]
+def _loras(body: VideoBody, offered: LoraCatalog) -> tuple[LoraUse, ...]:
+    choices = body.loras or ()
+    if body.preset == LIGHTNING and LIGHTNING not in {choice.name for choice in choices}:
+        if LIGHTNING not in offered:
+            raise InvalidRequestError(
+                "preset", f"{body.task} needs an adapter for it, which is not installed."
+            )
+        choices = (*choices, LoraChoice(name=LIGHTNING))
+    return choose_loras(choices, offered)
+
+
+def _size(text: str, accepted: tuple[Size, ...]) -> Size:
     names = ", ".join(map(str, accepted))
     try:
         size = Size.parse(text)
@@ -141,8 +162,10 @@ def _size(text: str | None, accepted: tuple[Size, ...]) -> Size:
     return size
 
 
-def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance:
-    guidance = Guidance(*(pair or spec.guidance))
+def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance | None:
+    if pair is None:
+        return None
+    guidance = Guidance(*pair)
     if spec.boundary is None and guidance.low != guidance.high:
         raise InvalidRequestError(
             "sample_guide_scale", f"{spec.id} has no pair of experts; send a single number."
@@ -150,13 +173,13 @@ def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance:
     return guidance
 
 
-def _frame_num(body: VideoBody, rule: FrameRule) -> int:
+def _frame_num(body: VideoBody, rule: FrameRule, defaults: Defaults) -> int:
     if body.frame_num is not None:
         # A segment must be longer than twice what it takes over, or segments follow one another for ever.
         takes_over_5 = isinstance(body, Animation) and body.refert_num == 5  # noqa: PLR2004 - 1 or 5
         return _check_frames(body.frame_num, replace(rule, minimum=13) if takes_over_5 else rule)
     if not isinstance(body, SpeechToVideo):
-        return rule.default
+        return defaults.frames
     if body.num_clip is None:
         return rule.maximum  # as long as the speech
     frames = body.num_clip * (body.infer_frames or _CLIP_FRAMES) - _DROPPED_FRAMES
