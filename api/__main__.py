@@ -15,6 +15,8 @@ from jobs.connect import open_keys
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
+from wan_models.errors import LoraCatalogError
+from wan_models.loras import read_loras
 
 GRACE_SECONDS = 25  # for open downloads; orchestrators commonly kill after 30
 
@@ -39,7 +41,8 @@ def main() -> None:
     end_with_keeper()
     try:
         check_exposure(settings, open_keys(settings))
-    except ExposedError as error:
+        read_loras(settings.loras_dir)
+    except (ExposedError, LoraCatalogError) as error:
         sys.exit(str(error))
     with open_parts(settings) as parts:
         config = uvicorn.Config(

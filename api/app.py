@@ -36,6 +36,7 @@ from jobs.connect import open_artifacts, open_keys, open_limits, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from wan_models.catalog import CATALOG
+from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
 
 MODELS_FRESH_SECONDS = 2
@@ -81,6 +82,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             admissions=Admissions(load, settings.queue_length),
             limiter=Limiter(open_limits(settings), settings.limits),
             intake=open_intake(settings, artifacts),
+            loras=read_loras(settings.loras_dir),
             public_url=settings.public_url,
             origins=settings.origins,
         )

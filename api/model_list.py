@@ -6,12 +6,15 @@ from typing import Any
 
 from api.eta import QueueLoad
 from api.parts import Parts
-from api.schemas import Defaults, FrameRange, Limits, ModelList, ModelView, Range
+from api.schemas import Defaults, FrameRange, Limits, LoraView, ModelList, ModelView, PresetView, Range
 from jobs.state import JobFilter, JobState
 from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG, FrameRule, ModelSpec, accepted_sizes
 from wan_models.fields import MAX_PROMPT_CHARACTERS
+from wan_models.loras import Lora, LoraCatalog, loras_for
 from wan_models.models_dir import InstalledModel
+from wan_models.presets import LIGHTNING, PRESETS, defaults_of
+from wan_models.presets import Defaults as RequestDefaults
 
 
 def list_models(parts: Parts) -> ModelList:
@@ -28,13 +31,16 @@ def list_models(parts: Parts) -> ModelList:
                 installed.get(spec.id),
                 parts.load.of(spec.id),
                 parts.store.count(JobFilter(queue=spec.id, state=JobState.QUEUED)),
+                loras_for(spec.id, parts.loras),
             )
             for spec in CATALOG.values()
         ]
     )
 
 
-def _view(spec: ModelSpec, model: InstalledModel | None, load: QueueLoad, queued: int) -> ModelView:
+def _view(
+    spec: ModelSpec, model: InstalledModel | None, load: QueueLoad, queued: int, adapters: LoraCatalog
+) -> ModelView:
     tiny = model is not None and model.tiny
     return ModelView(
         id=spec.id,
@@ -47,6 +53,8 @@ def _view(spec: ModelSpec, model: InstalledModel | None, load: QueueLoad, queued
         sizes=[str(size) for size in accepted_sizes(spec, tiny=tiny)],
         defaults=_defaults(spec),
         limits=_limits(spec.frames),
+        presets=_presets(spec, adapters),
+        loras=[_lora(name, lora) for name, lora in adapters.items()],
         workers=load.workers,
         queued=queued,
         parameters_b=spec.parameters_b,
@@ -68,6 +76,30 @@ def _defaults(spec: ModelSpec) -> Defaults:
         sample_shift=spec.shift,
         fps=spec.fps,
         negative_prompt=spec.negative_prompt,
+    )
+
+
+def _presets(spec: ModelSpec, adapters: LoraCatalog) -> dict[str, PresetView]:
+    """The presets by name; the one that stands for an adapter only where that is installed."""
+    return {
+        name: _preset(defaults_of(spec, name, [adapters[LIGHTNING]] if name == LIGHTNING else []))
+        for name in PRESETS
+        if name != LIGHTNING or LIGHTNING in adapters
+    }
+
+
+def _preset(defaults: RequestDefaults) -> PresetView:
+    return PresetView(size=str(defaults.size), frame_num=defaults.frames, sample_steps=defaults.steps)
+
+
+def _lora(name: str, lora: Lora) -> LoraView:
+    bounds = lora.strength
+    return LoraView(
+        name=name,
+        title=lora.title,
+        strength=bounds.default,
+        strengths=Range(minimum=bounds.minimum, maximum=bounds.maximum),
+        sample_steps=lora.settings.sample_steps,
     )
 
 

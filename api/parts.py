@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import HTTPConnection
 
@@ -20,6 +20,7 @@ from api.tenancy import ClientStore, TenantStore
 from api.watch import Watch
 from jobs.artifacts import ArtifactStore
 from jobs.state import Job
+from wan_models.loras import NO_LORAS, LoraCatalog
 from wan_models.models_dir import InstalledModel
 
 _SEEN = "wanserve.parts"  # in a connection's scope, once they were asked for
@@ -29,6 +30,7 @@ _SEEN = "wanserve.parts"  # in a connection's scope, once they were asked for
 class Parts:
     """What the routes work with.
 
+    ``loras`` are the adapters that requests may name.
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
     ones by task, ``access`` tells who calls, ``limiter`` how often they may and ``admissions`` when their
     jobs are taken, ``intake`` takes in bodies and files, ``public_url`` begins absolute links in place of
@@ -46,6 +48,7 @@ class Parts:
     limiter: Limiter
     intake: Intake
     admissions: Admissions
+    loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()
 

@@ -169,6 +169,24 @@ class Limits(View):
     base_seed: Range
 
 
+class PresetView(View):
+    """What a preset sets where the request does not."""
+
+    size: str
+    frame_num: int
+    sample_steps: int
+
+
+class LoraView(View):
+    """An adapter that requests may name."""
+
+    name: str
+    title: str
+    strength: Annotated[float, Field(description="Used where the request names none.")]
+    strengths: Annotated[Range, Field(description="What a request may ask for.")]
+    sample_steps: Annotated[int | None, Field(description="Its own default, in place of the model's.")]
+
+
 class ModelView(View):
     """One of the Wan tasks, and how this service stands to it."""
 
@@ -182,6 +200,8 @@ class ModelView(View):
     sizes: Annotated[list[str], Field(description="Accepted sizes, width*height.")]
     defaults: Defaults
     limits: Limits
+    presets: Annotated[dict[str, PresetView], Field(description="By the name for `preset`.")]
+    loras: Annotated[list[LoraView], Field(description="Adapters installed for it.")]
     workers: Annotated[int, Field(description="Live workers that serve it.")]
     queued: Annotated[int, Field(description="Jobs that wait for it.")]
     parameters_b: Annotated[float, Field(description="1e9 parameters of its diffusion transformers.")]

@@ -39,6 +39,9 @@ class GatewaySettings(JobsSettings):
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )
+    loras_dir: Path | None = Field(
+        None, description="Directory of LoRA adapters with their catalog `loras.toml`. Unset: there are none."
+    )
 
     inputs_dir: Path | None = Field(
         None, description="The one folder that requests may name input files in. Unset: no paths at all."

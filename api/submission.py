@@ -56,7 +56,9 @@ def submit(
     """
     spec = _spec(body.task)
     tiny = _installed(spec, parts).tiny
-    asked = resolve(body, spec, tiny=tiny)  # refuses what it can before anything is fetched for it
+    asked = resolve(
+        body, spec, tiny=tiny, loras=parts.loras
+    )  # refuses what it can before anything is fetched for it
     with parts.intake.gatherer.gathered(body, files or {}, tenant) as inputs:
         request = fit(asked, spec, {name: given.media for name, given in inputs.items()})
         contents = {name: given.digest for name, given in inputs.items()}

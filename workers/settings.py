@@ -15,6 +15,9 @@ class WorkerSettings(JobsSettings):
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )
+    loras_dir: Path | None = Field(
+        None, description="Directory of LoRA adapters with their catalog `loras.toml`. Unset: there are none."
+    )
     drain_seconds: float = Field(
         30, ge=0, le=24 * 3600, description="How long a worker that is told to stop goes on with its job."
     )
