@@ -28,12 +28,13 @@ from jobs.store import JobStore
 from workers.attempts import Attempts
 from workers.channel import Channel, Message
 from workers.death import Death
-from workers.lease import FINISHING, TIMED_OUT
+from workers.lease import FINISHING
 from workers.settings import WorkerSettings
 
 _BEATS_PER_LEASE = 3
 _LONGEST_BEAT_SECONDS = 1.0  # a cancel is noticed within it
 _SEND_SECONDS = 1.0
+_FINISH_SECONDS = 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -42,25 +43,15 @@ _log = logging.getLogger(__name__)
 class Holding:
     """One job that the child holds.
 
-    ``stop`` is why it was told to stop: ``cancel``, ``lost`` or ``timeout``; ``overdue_at`` is when a
-    child that has not stopped is killed. Times are those of the keeper's clock.
+    ``stop`` is why it was told to stop, ``cancel`` or ``lost``, and ``stopped_at`` when, by the keeper's
+    clock.
     """
 
     lease: Lease
-    times_out_at: float | None
     progress: Progress | None = None  # what the record does not know yet
     on_device: bool = True
     stop: str | None = None
-    overdue_at: float = 0.0
-
-    def is_overdue(self, now: float) -> bool:
-        """Whether the child must be killed for it.
-
-        A video that is being finished is not in the way of the device, and ends by itself; but not when it
-        has run out of time.
-        """
-        stuck = self.on_device or self.stop == "timeout"
-        return self.stop is not None and stuck and now >= self.overdue_at
+    stopped_at: float = 0.0
 
 
 class Keeper:
@@ -72,7 +63,8 @@ class Keeper:
         worker: the name that the child claims jobs by.
         queues: the queues that it serves.
         lease_seconds: how long a lease lasts without a heartbeat.
-        grace_seconds: how long a run that was told to stop may go on before its process is killed.
+        grace_seconds: how long a run that was told to stop may go on before its process is killed. A video
+            that is only being finished is not in the way of the device and has five minutes.
         kill: kills the child.
         clock: seconds that only go up.
     """
@@ -122,9 +114,7 @@ class Keeper:
         key = message["job"], message["attempt"]
         match message["do"]:
             case "hold":
-                timeout = message["timeout"]
-                times_out_at = None if timeout is None else self._clock() + timeout
-                self._holdings[key] = Holding(Lease(key[0], self._worker, key[1]), times_out_at)
+                self._holdings[key] = Holding(Lease(key[0], self._worker, key[1]))
             case "report":
                 self._note(key, Progress(*message["progress"]))
             case "drop":
@@ -144,9 +134,9 @@ class Keeper:
         stops = [
             self._stop(holding, *reason)
             for holding in self._holdings.values()
-            if (beat or holding.progress) and (reason := self._renew(holding) or _timeout(holding, now))
+            if (beat or holding.progress) and (reason := self._renew(holding))
         ]
-        if any(holding.is_overdue(now) for holding in self._holdings.values()):
+        if any(self._is_overdue(holding) for holding in self._holdings.values()):
             _log.error("The child does not stop; killing it")
             self._kill()
             for holding in self._take_all():
@@ -181,8 +171,12 @@ class Keeper:
 
     def _stop(self, holding: Holding, reason: str, why: str) -> Message:
         holding.stop = reason
-        holding.overdue_at = self._clock() + self._grace_seconds
+        holding.stopped_at = self._clock()
         return {"job": holding.lease.job_id, "attempt": holding.lease.attempt, "stop": reason, "why": why}
+
+    def _is_overdue(self, holding: Holding) -> bool:
+        grace = self._grace_seconds if holding.on_device else max(self._grace_seconds, _FINISH_SECONDS)
+        return holding.stop is not None and self._clock() >= holding.stopped_at + grace
 
     def _take_all(self) -> list[Holding]:
         holdings = list(self._holdings.values())
@@ -193,13 +187,9 @@ class Keeper:
         """End an attempt in the child's place, by why it was to stop, or else by the given verb."""
         lease = holding.lease
         match holding.stop:
-            case "lost":
-                return
-            case "timeout":
-                self._attempts.end(lease, lambda: self._store.fail(lease, TIMED_OUT))
             case "cancel":  # the store turns the release of such a job into `cancelled`
                 self._attempts.end(lease, lambda: self._store.release(lease))
-            case _:
+            case None:
                 self._attempts.end(lease, lambda: otherwise(lease))
 
     def _say(self, say: Callable[[], None]) -> None:
@@ -207,12 +197,6 @@ class Keeper:
             say()
         except JobsError as error:
             _log.warning("Worker %s cannot be listed: %s", self._worker, error)
-
-
-def _timeout(holding: Holding, now: float) -> tuple[str, str] | None:
-    if holding.stop or holding.times_out_at is None or now < holding.times_out_at:
-        return None
-    return "timeout", TIMED_OUT.message
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -7,13 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from threading import Event, Lock, Thread
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from jobs.state import JobError, Lease, Progress
+from jobs.state import Lease, Progress
 from wan_models.errors import GenerationStoppedError
 from workers.channel import Channel, Message
 
@@ -32,17 +32,11 @@ class HoldLostError(GenerationStoppedError):
     """The lease ran out or went to another attempt: nothing this run does counts any more."""
 
 
-class TimedOutError(GenerationStoppedError):
-    """The attempt ran for longer than its job allows."""
-
-
 FINISHING = frozenset({"encoding", "uploading"})
 """The stages of a job that is done with the device."""
 
-TIMED_OUT = JobError("timeout", "The job ran for longer than its timeout allows.")
-
 STOPS: Mapping[str, type[GenerationStoppedError]] = MappingProxyType(
-    {"cancel": CancelRequestedError, "lost": HoldLostError, "timeout": TimedOutError}
+    {"cancel": CancelRequestedError, "lost": HoldLostError}
 )
 """What a run raises for each reason that the keeper may give for stopping it."""
 
@@ -50,13 +44,12 @@ STOPS: Mapping[str, type[GenerationStoppedError]] = MappingProxyType(
 class Hold:
     """One job that this process holds. It is told of progress, and tells when to stop."""
 
-    def __init__(self, lease: Lease, keeper: LeaseKeeper, timeout_seconds: float | None) -> None:
+    def __init__(self, lease: Lease, keeper: LeaseKeeper) -> None:
         self.lease = lease
         self.stop: GenerationStoppedError | None = None
         self._keeper = keeper
-        self._timeout_seconds = timeout_seconds
-        self._began_at = time.monotonic()
         self._progress = Progress()
+        self._at_end = ExitStack()
 
     def report(self, stage: str, step: int | None = None, steps: int | None = None) -> None:
         """Note progress in the record. A stage without steps keeps those of the last.
@@ -72,10 +65,13 @@ class Hold:
         if self.stop:
             raise self.stop
 
-    def introduction(self) -> Message:
-        """What a keeper is told of it: now, or again after the one before died."""
-        left = self._timeout_seconds and self._began_at + self._timeout_seconds - time.monotonic()
-        return {"do": "hold", "job": self.lease.job_id, "attempt": self.lease.attempt, "timeout": left}
+    def at_end(self, callback: Callable[[], object]) -> None:
+        """Have something done before the attempt ends, however it ends."""
+        self._at_end.callback(callback)
+
+    def settle(self) -> None:
+        """Do what is to be done before the attempt ends."""
+        self._at_end.close()
 
 
 class LeaseKeeper:
@@ -113,34 +109,27 @@ class LeaseKeeper:
         self._watcher.join()
         self._channel.close()
 
-    def hold(self, lease: Lease, timeout_seconds: float | None = None) -> Hold:
-        """Have a lease renewed, and the run stopped after so many seconds."""
-        held = Hold(lease, self, timeout_seconds)
+    def hold(self, lease: Lease) -> Hold:
+        """Have a lease renewed."""
+        held = Hold(lease, self)
         with self._lock:
             self._holds[lease] = held
-        self._tell(held.introduction())
+        self._tell(_message("hold", lease))
         return held
 
     def drop(self, held: Hold) -> None:
         """Have a lease renewed no longer; its attempt has ended."""
         with self._lock:
             self._holds.pop(held.lease, None)
-        self._tell({"do": "drop", "job": held.lease.job_id, "attempt": held.lease.attempt})
+        self._tell(_message("drop", held.lease))
 
     def report(self, held: Hold, progress: Progress) -> None:
         """Pass progress on, and learn which runs should stop."""
-        lease = held.lease
-        self._tell(
-            {
-                "do": "report",
-                "job": lease.job_id,
-                "attempt": lease.attempt,
-                "progress": [progress.stage, progress.step, progress.steps],
-            }
-        )
+        told = [progress.stage, progress.step, progress.steps]
+        self._tell(_message("report", held.lease, progress=told))
         with self._lock:
             for message in self._listen():
-                if stopped := self._holds.get(Lease(message["job"], lease.worker, message["attempt"])):
+                if stopped := self._holds.get(Lease(message["job"], held.lease.worker, message["attempt"])):
                     stopped.stop = STOPS[message["stop"]](message["why"])
 
     def _tell(self, message: Message) -> None:
@@ -179,9 +168,13 @@ class LeaseKeeper:
             with self._lock:
                 self._channel.close()
                 self._start()
-                holds = list(self._holds.values())
-            for held in holds:
-                self._tell(held.introduction())
+                leases = list(self._holds)
+            for lease in leases:
+                self._tell(_message("hold", lease))
+
+
+def _message(what: str, lease: Lease, **more: object) -> Message:
+    return {"do": what, "job": lease.job_id, "attempt": lease.attempt, **more}
 
 
 def keeper_command(worker: str, queues: Sequence[str]) -> list[str]:

@@ -12,14 +12,7 @@ from jobs.store import JobStore
 from wan_models.errors import ModelsError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
-from workers.lease import (
-    TIMED_OUT,
-    CancelRequestedError,
-    Hold,
-    HoldLostError,
-    LeaseKeeper,
-    TimedOutError,
-)
+from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +37,6 @@ class Outcome:
         except (CancelRequestedError, DrainedError):
             # The store turns the release of a job whose cancel was requested into `cancelled`.
             self.end(held, lambda: self._store.release(lease))
-        except TimedOutError:
-            self.end(held, lambda: self._store.fail(lease, TIMED_OUT))
         except ArtifactStoreUnavailableError as fault:
             error = JobError("artifact_store_unavailable", str(fault))
             self.end(held, lambda: self._store.retry(lease, error))
@@ -65,6 +56,7 @@ class Outcome:
     def end(self, held: Hold, verb: Callable[[], Job]) -> None:
         """End the attempt with one verb."""
         try:
+            held.settle()
             self._attempts.end(held.lease, verb)
         finally:
             self._keeper.drop(held)

@@ -32,7 +32,7 @@ policy = Policy(lease_seconds=float(os.environ["LEASE_SECONDS"]))
 store = RedisJobStore(connect(os.environ["REDIS_URL"]), policy)
 with LeaseKeeper(keeper_command("w1", ["t2v-A14B"])) as keeper:
     job = store.claim("t2v-A14B", "w1")
-    held = keeper.hold(job.lease, timeout_seconds=float(os.environ.get("TIMEOUT", "600")))
+    held = keeper.hold(job.lease)
     for line in sys.stdin:
         match line.split():
             case ["report", step]:
@@ -50,9 +50,9 @@ with LeaseKeeper(keeper_command("w1", ["t2v-A14B"])) as keeper:
 class Child:
     """A running child, told what to do line by line."""
 
-    def __init__(self, redis_url: str, **environment: str) -> None:
+    def __init__(self, redis_url: str, **changes: Any) -> None:
         self.store = RedisJobStore(connect(redis_url), POLICY)
-        self.job = self.store.submit(new_job())
+        self.job = self.store.submit(new_job(**changes))
         variables = {
             "REDIS_URL": redis_url,
             "LEASE_SECONDS": str(LEASE_SECONDS),
@@ -64,7 +64,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | variables | environment,
+            env=os.environ | variables,
         )
 
     def say(self, line: str) -> str:
@@ -104,8 +104,8 @@ class Child:
 def start(redis_url: str) -> Iterator[Callable[..., Child]]:
     children: list[Child] = []
 
-    def start(**environment: str) -> Child:
-        child = Child(redis_url, **environment)
+    def start(**changes: Any) -> Child:
+        child = Child(redis_url, **changes)
         children.append(child)
         return child
 
@@ -142,9 +142,9 @@ def test_a_starving_child_is_killed_when_its_job_is_cancelled(child):
 
 
 def test_a_starving_child_is_killed_when_its_job_times_out(start):
-    child = start(TIMEOUT="1")
+    child = start(timeout=0.5)
     child.say("starve 60")
-    job = until(lambda: child.look() if child.look().state.is_final else None)
+    (job,) = until(child.store.expire)
     assert (job.state, job.error.code) == (JobState.FAILED, "timeout")
     assert child.process.wait() == -signal.SIGKILL
 

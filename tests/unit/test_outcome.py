@@ -10,7 +10,7 @@ from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, Note
 from wan_models.errors import GenerationError, ModelNotInstalledError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
-from workers.lease import TIMED_OUT, CancelRequestedError, Hold, HoldLostError, TimedOutError
+from workers.lease import CancelRequestedError, Hold, HoldLostError
 from workers.outcome import Outcome
 
 RESULT = {"artifact": "job_0001/1.mp4"}
@@ -121,11 +121,6 @@ class TestARunThatRaises:
         assert job.state is JobState.CANCELLED
         assert dispatcher.nudged == []
 
-    def test_a_timeout_fails_the_job(self, outcome, held, store, dispatcher):
-        job = ended(outcome, held, store, TimedOutError("late"))
-        assert (job.state, job.error) == (JobState.FAILED, TIMED_OUT)
-        assert dispatcher.nudged == []
-
     def test_a_lost_lease_leaves_the_job_to_whoever_has_it(self, outcome, held, store, dispatcher, clock):
         clock.sleep(31)
         store.rescue()
@@ -144,7 +139,6 @@ class TestARunThatRaises:
             DrainedError("drained"),
             CancelRequestedError("cancelled"),
             HoldLostError("lost"),
-            TimedOutError("late"),
         ],
     )
     def test_no_lease_is_kept_whatever_the_error(self, outcome, held, store, keeper, error):
