@@ -11,6 +11,7 @@ from typing import Protocol
 from wan_models.request import VideoRequest
 
 _FORMAT = 1  # counts up whenever older files can no longer be read
+_LARGEST_CONFIGURATION = 64 * 1024  # bytes; what is larger is a vocabulary
 _LIBRARIES = ("diffusers", "torch")  # another version may compute other bytes
 
 
@@ -47,7 +48,8 @@ def fingerprint(request: VideoRequest, model: Path) -> str:
     for library in _LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())
     for file in sorted(path for path in model.rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(model)} {file.stat().st_size}\n".encode())
-        if file.suffix == ".json":
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(model)} {size}\n".encode())
+        if file.suffix == ".json" and size <= _LARGEST_CONFIGURATION:
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -2,7 +2,9 @@
 
 
 class ModelsError(Exception):
-    """Base of every error this room raises."""
+    """Base of every error this room raises. ``code`` names it for programs, in the error of a failed job."""
+
+    code = "generation_failed"
 
 
 class InvalidRequestError(ModelsError):
@@ -55,6 +57,18 @@ class UnusableInputError(GenerationError):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
+
+
+class DeviceMemoryError(GenerationError):
+    """The device has too little memory. With a plan that needs less, it may have enough."""
+
+    code = "out_of_memory"
+
+
+class DeviceFaultError(GenerationError):
+    """The device failed, and nothing that this process asks of it will work any more."""
+
+    code = "device_fault"
 
 
 class GenerationStoppedError(ModelsError):

@@ -52,7 +52,7 @@ class Pipeline(Protocol):
         An exception that ``run.on_step`` raises passes through, and the pipeline stays usable.
 
         Raises:
-            GenerationError: the model broke on this request.
+            GenerationError: the model broke on this request; the subclass may say that it was the device.
         """
         ...
 
@@ -60,6 +60,12 @@ class Pipeline(Protocol):
 class PipelineLoader(Protocol):
     """What the catalog's ``module:Class`` names: a pipeline class that loads from a folder."""
 
-    def __call__(self, path: Path) -> Pipeline:
-        """Load the model in a folder onto this process's device."""
+    def __call__(self, path: Path, *, offload: bool = False) -> Pipeline:
+        """Load the model in a folder onto this process's device.
+
+        With ``offload``, only the part of it that is in use is kept in the device's memory.
+
+        Raises:
+            GenerationError: the device has too little memory, or failed.
+        """
         ...

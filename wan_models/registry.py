@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -18,31 +17,37 @@ class Registry:
 
     def __init__(self, models_dir: Path) -> None:
         self._models_dir = models_dir
-        self._warm: tuple[str, Pipeline] | None = None
+        self._warm: tuple[str, bool, Pipeline] | None = None
 
-    def load(self, task: str) -> Pipeline:
+    def load(self, task: str, *, offload: bool = False) -> Pipeline:
         """The pipeline of a task: the warm one, or a fresh one in its place.
+
+        Args:
+            task: one of the catalog.
+            offload: keep only the part that is in use in the device's memory. A pipeline that was loaded
+                so stays so while it is warm.
 
         Raises:
             UnknownModelError: the catalog has no such task.
             PipelineUnavailableError: this version cannot run it.
             ModelNotInstalledError: its weights are absent or incomplete.
         """
-        if self._warm and self._warm[0] == task:
-            return self._warm[1]
+        if self._warm and self._warm[0] == task and self._warm[1] >= offload:
+            return self._warm[2]
         where = _pipeline_of(task)
         model = installed_model(self._models_dir, task)
         if model is None:
             raise ModelNotInstalledError(task)
-        self._free()
-        pipeline = _import(where)(model.path)
-        self._warm = (task, pipeline)
+        if self._warm:
+            self.free()  # two models at once may not fit: the old one goes before the new one comes
+        pipeline = _import(where)(model.path, offload=offload)
+        self._warm = (task, offload, pipeline)
         return pipeline
 
-    def _free(self) -> None:
-        """Two models at once may not fit: the old one goes before the new one comes."""
+    def free(self) -> None:
+        """Let go of every model and of the memory that it had."""
         self._warm = None
-        gc.collect()
+        import_module("wan_models.pipelines.memory").free_memory()
 
 
 def _pipeline_of(task: str) -> str:

@@ -1,4 +1,4 @@
-"""A worker that shuts down: its running job gets a grace to finish in, then goes back to the queue."""
+"""A worker that shuts down: a job that ends within the grace may, another goes back to the queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wan_models.errors import GenerationStoppedError
 
 
 class DrainedError(GenerationStoppedError):
-    """The worker is shutting down and the job did not finish within the grace."""
+    """The worker is shutting down and the job would not finish within the grace."""
 
 
 class Drain:
@@ -23,11 +23,7 @@ class Drain:
         """Start the grace."""
         self._leave_at.value = time.monotonic() + self._grace_seconds
 
-    def check(self) -> None:
-        """Stop the run when the grace is over.
-
-        Raises:
-            DrainedError: it is.
-        """
-        if 0 < self._leave_at.value <= time.monotonic():
-            raise DrainedError("The worker is shutting down.")
+    def leaves_no(self, seconds: float) -> bool:
+        """Whether the worker shuts down, and a run that needs so many seconds more would be in vain."""
+        leave_at = float(self._leave_at.value)
+        return 0 < leave_at <= time.monotonic() + seconds

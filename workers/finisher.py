@@ -17,6 +17,7 @@ from jobs.artifacts import ArtifactStore
 from jobs.store import JobStore
 from workers.lease import Hold
 from workers.outcome import Outcome
+from workers.upload import upload
 
 _log = logging.getLogger(__name__)
 
@@ -71,28 +72,35 @@ class Finisher:
             metrics["encode_seconds"] = _seconds(
                 lambda: self._encode(video.frames, file, video.fps, video.audio)
             )
-            held.report("uploading")
-            key = f"{held.lease.job_id}/{held.lease.attempt}.mp4"
-            metrics["upload_seconds"] = _seconds(lambda: self._artifacts.put(key, file))
-            result = _result(key, file, video, metrics)
+            key, sha256 = f"{held.lease.job_id}/{held.lease.attempt}.mp4", _sha256(file)
+            metrics["upload_seconds"] = _seconds(
+                lambda: upload(
+                    self._artifacts, key, file, sha256, still_wanted=lambda: held.report("uploading")
+                )
+            )
+            result = _result(video, metrics) | {
+                "artifact": key,
+                "size": file.stat().st_size,
+                "sha256": sha256,
+            }
             self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
 
 
-def _result(key: str, file: Path, video: RawVideo, metrics: dict[str, float | None]) -> dict[str, Any]:
-    """What the record of a completed job tells of its video."""
+def _result(video: RawVideo, metrics: dict[str, float | None]) -> dict[str, Any]:
+    """What the record of a completed job tells of its video, beside where it is."""
     frames, height, width, _ = video.frames.shape
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return {
-        "artifact": key,
-        "size": file.stat().st_size,
-        "sha256": sha256,
         "width": width,
         "height": height,
         "frames": frames,
         "fps": video.fps,
         "metrics": {name: value and round(value, 4) for name, value in metrics.items()},
     }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _seconds(work: Callable[[], object]) -> float:

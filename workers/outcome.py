@@ -1,4 +1,8 @@
-"""How an attempt ends: whatever a run raises becomes the one verb that fits."""
+"""How an attempt ends: whatever a run raises becomes the one verb that fits.
+
+What the request or the model is to blame for is final. What another attempt may be spared is tried again:
+a store that is away, a full disk, a device that failed, and everything that nobody thought of.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from contextlib import contextmanager
 from jobs.errors import ArtifactNotFoundError, ArtifactStoreUnavailableError
 from jobs.state import Job, JobError
 from jobs.store import JobStore
-from wan_models.errors import ModelsError
+from wan_models.errors import DeviceFaultError, ModelsError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
@@ -33,25 +37,30 @@ class Outcome:
             yield
         except HoldLostError as stop:
             _log.warning("Job %s, attempt %d: %s", lease.job_id, lease.attempt, stop)
+            held.settle()
             self._keeper.drop(held)
         except (CancelRequestedError, DrainedError):
             # The store turns the release of a job whose cancel was requested into `cancelled`.
             self.end(held, lambda: self._store.release(lease))
         except ArtifactStoreUnavailableError as fault:
-            error = JobError("artifact_store_unavailable", str(fault))
-            self.end(held, lambda: self._store.retry(lease, error))
+            self._retry(held, JobError("artifact_store_unavailable", str(fault)))
         except ArtifactNotFoundError:
             error = JobError("input_missing", "An input of the job is gone from the artifact store.")
             self.end(held, lambda: self._store.fail(lease, error))
+        except DeviceFaultError as fault:
+            self._retry(held, JobError(fault.code, str(fault)))
         except ModelsError as fault:
-            error = JobError("generation_failed", str(fault))
+            error = JobError(fault.code, str(fault))
             self.end(held, lambda: self._store.fail(lease, error))
+        except OSError as fault:
+            self._retry(held, JobError("worker_disk", f"The worker cannot use its disk: {fault.strerror}."))
         except Exception as fault:  # noqa: BLE001 - whatever it is, the attempt must end
             _log.exception("Job %s, attempt %d broke", lease.job_id, lease.attempt)
-            error = JobError(
-                "internal_error", f"The worker broke: {type(fault).__name__}. Its log says more."
-            )
-            self.end(held, lambda: self._store.fail(lease, error))
+            message = f"The worker broke: {type(fault).__name__}. Its log says more."
+            self._retry(held, JobError("internal_error", message))
+
+    def _retry(self, held: Hold, error: JobError) -> None:
+        self.end(held, lambda: self._store.retry(held.lease, error))
 
     def end(self, held: Hold, verb: Callable[[], Job]) -> None:
         """End the attempt with one verb."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
+
+from pydantic import ValidationError
 
 from jobs.artifacts import ArtifactStore
 from jobs.inputs import local_inputs
 from jobs.logs import noted
 from jobs.state import Job
 from jobs.store import JobStore
+from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError
 from wan_models.pipeline import Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
-from workers.drain import Drain
+from workers.checkpoints import Checkpointing, JobCheckpoints
+from workers.drain import Drain, DrainedError
 from workers.finisher import Finisher, RawVideo
 from workers.lease import Hold, LeaseKeeper
 from workers.outcome import Outcome
+from workers.pace import Pace
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +42,7 @@ class Runner:
         finisher: Finisher,
         drain: Drain,
         artifacts: ArtifactStore,
+        checkpointing: Checkpointing,
     ) -> None:
         self._worker = worker
         self._store = store
@@ -45,6 +52,9 @@ class Runner:
         self._finisher = finisher
         self._drain = drain
         self._artifacts = artifacts
+        self._checkpointing = checkpointing
+        self.is_broken = False
+        """Whether the device failed: no job will ever succeed in this process again."""
 
     def run(self, queue: str) -> None:
         """Run the next job of a queue if there is one; a message that comes late or twice changes nothing.
@@ -58,25 +68,69 @@ class Runner:
             return
         held = self._keeper.hold(job.lease)
         with noted(**_facts(job)), self._outcome.of(held):
-            video = self._generate(job, held)
+            video = self._make(job, held)
             self._finisher.finish(held, video)
 
-    def _generate(self, job: Job, held: Hold) -> RawVideo:
-        request = VideoRequest.model_validate(job.spec)
+    def _make(self, job: Job, held: Hold) -> RawVideo:
+        request = _request(job)
         held.report("loading", 0, request.sample_steps)
-        start = time.perf_counter()
-        pipeline = self._registry.load(request.task)
-        load_seconds = time.perf_counter() - start
-        with local_inputs(self._artifacts, request.inputs) as inputs:
-            run = Run(on_step=partial(self._after_step, held), inputs=inputs)
-            generated = pipeline.generate(request, run)
+        pace = Pace()
+        checkpoints = self._checkpointing.of(
+            job.lease, request, leaving=lambda: self._drain.leaves_no(pace.seconds_left)
+        )
+        held.at_end(checkpoints.close)
+        after_step = partial(self._after_step, held, pace)
+        try:
+            with local_inputs(self._artifacts, request.inputs) as inputs:
+                run = Run(on_step=after_step, inputs=inputs, checkpoints=checkpoints)
+                video = self._generate(request, run, checkpoints)
+        except DeviceFaultError:
+            self.is_broken = True
+            raise
         waited = (job.started_at or job.created_at) - job.created_at
-        metrics = {"queue_seconds": waited, "load_seconds": load_seconds, **generated.metrics}
+        return replace(video, metrics={"queue_seconds": waited, **video.metrics})
+
+    def _generate(self, request: VideoRequest, run: Run, checkpoints: JobCheckpoints) -> RawVideo:
+        """Run the pipeline, and again where doing it differently may help."""
+        offload = False
+        while True:
+            try:
+                return self._call(request, run, offload=offload)
+            except DeviceFaultError:
+                raise
+            except DeviceMemoryError as error:
+                if offload:
+                    raise
+                offload = True
+                _log.warning("Once more with less memory: %s", error)
+            except GenerationError as error:
+                if not checkpoints.resumed:
+                    raise
+                _log.warning("Once more from the first step: %s", error)
+                checkpoints.discard()
+            # Only here: while an error is being handled, its traceback keeps the tensors of the run.
+            self._registry.free()
+
+    def _call(self, request: VideoRequest, run: Run, *, offload: bool) -> RawVideo:
+        start = time.perf_counter()
+        pipeline = self._registry.load(request.task, offload=offload)
+        load_seconds = time.perf_counter() - start
+        generated = pipeline.generate(request, run)
+        metrics = {"load_seconds": load_seconds, **generated.metrics}
         return RawVideo(generated.frames, request.fps, metrics, generated.audio)
 
-    def _after_step(self, held: Hold, step: int, steps: int) -> None:
+    def _after_step(self, held: Hold, pace: Pace, step: int, steps: int) -> None:
+        pace.note(step, steps)
         held.report("denoising", step, steps)
-        self._drain.check()
+        if self._drain.leaves_no(pace.seconds_left):
+            raise DrainedError("The worker is shutting down.")
+
+
+def _request(job: Job) -> VideoRequest:
+    try:
+        return VideoRequest.model_validate(job.spec)
+    except ValidationError as error:
+        raise GenerationError("This version of the worker cannot read the job's request.") from error
 
 
 def _facts(job: Job) -> dict[str, str]:

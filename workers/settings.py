@@ -27,6 +27,12 @@ class WorkerSettings(JobsSettings):
         le=3600,
         description="How long a run that was told to stop may go on before its process is killed.",
     )
+    checkpoint_seconds: float = Field(
+        60,
+        ge=0,
+        le=24 * 3600,
+        description="How often a run's state is saved for another attempt to go on from; 0 for never.",
+    )
 
     webhook_seconds: float = Field(
         15, ge=1, le=60, description="How long one attempt to deliver a webhook may take."

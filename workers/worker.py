@@ -8,6 +8,7 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from celery import signals
@@ -21,12 +22,15 @@ from jobs.settings import load_settings
 from wan_models.registry import Registry
 from workers.attempts import Attempts
 from workers.celery_app import create_celery
+from workers.checkpoints import Checkpointing
 from workers.drain import Drain
 from workers.finisher import Finisher
 from workers.lease import LeaseKeeper, keeper_command
 from workers.outcome import Outcome
 from workers.runner import Runner
 from workers.settings import WorkerSettings
+
+_BROKEN = 70  # EX_SOFTWARE
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +50,8 @@ class Child:
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
         attempts = Attempts(dispatcher, patience_seconds=settings.lease_seconds)
         outcome = Outcome(store, attempts, keeper)
+        saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
+        checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)
         finisher = Finisher(store, artifacts, outcome, encode_mp4)
         self._open.callback(finisher.close)
         self.runner = Runner(
@@ -57,6 +63,7 @@ class Child:
             finisher=finisher,
             drain=drain,
             artifacts=artifacts,
+            checkpointing=checkpointing,
         )
 
     def close(self) -> None:
@@ -86,6 +93,10 @@ class Worker:
         if self._child is None:
             raise RuntimeError("A job reached a process that was not set up to run it.")
         self._child.runner.run(queue)
+        if self._child.runner.is_broken:
+            _log.error("The device of %s failed; another process takes over", self._name)
+            self._child.close()
+            os._exit(_BROKEN)  # Celery starts another child, before it receives another message
 
     def _start_child(self, **_: object) -> None:
         try:

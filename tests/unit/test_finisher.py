@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workers.upload
+from jobs.artifacts import Artifact
 from jobs.artifacts_local import LocalArtifactStore
+from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import JobState
 from tests.unit.worker_parts import PATIENCE_SECONDS, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
@@ -114,12 +117,12 @@ def test_the_stored_file_is_what_the_encoder_wrote_from_frames_and_sound(
     assert b"".join(artifacts.read("job_0001/1.mp4")) == CONTENT
 
 
-def test_an_encoder_that_breaks_fails_the_job(finisher, held, video, store, encoder):
+def test_an_encoder_that_breaks_has_the_job_tried_again(finisher, held, video, store, encoder):
     encoder.error = ValueError("odd side")
     finisher.finish(held, video)
     finisher.wait()
     job = store.get(held.lease.job_id)
-    assert (job.state, job.error.code) == (JobState.FAILED, "internal_error")
+    assert (job.state, job.error.code) == (JobState.QUEUED, "internal_error")
 
 
 @pytest.mark.parametrize("error", [None, ValueError("odd side")])
@@ -162,6 +165,23 @@ def test_a_store_that_refuses_every_outcome_does_not_trouble_the_next_job(
     finisher.finish(DirectKeeper(store, NotedNudges(), Clock()).hold(job.lease), video)
     finisher.wait()
     assert store.get(job.id).state is JobState.COMPLETED
+
+
+def test_a_store_that_fails_for_a_while_costs_no_attempt(finisher, held, video, store, monkeypatch):
+    monkeypatch.setattr(workers.upload, "time", Clock())
+    failures = [ArtifactStoreUnavailableError("away")] * 3
+    put = LocalArtifactStore.put
+
+    def fail_at_first(self: LocalArtifactStore, key: str, source: Path) -> Artifact:
+        if failures:
+            raise failures.pop()
+        return put(self, key, source)
+
+    monkeypatch.setattr(LocalArtifactStore, "put", fail_at_first)
+    finisher.finish(held, video)
+    finisher.wait()
+    job = store.get(held.lease.job_id)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
 
 
 def test_closing_finishes_the_video_in_hand(finisher, held, video, store):

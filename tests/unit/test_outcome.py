@@ -1,5 +1,7 @@
 """How an attempt ends: the verb that fits what the run raised, the nudge, and a store that is away."""
 
+import errno
+
 import pytest
 
 import workers.attempts
@@ -7,7 +9,7 @@ from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
 from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
-from wan_models.errors import GenerationError, ModelNotInstalledError
+from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError, ModelNotInstalledError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError
@@ -73,8 +75,8 @@ class TestARunThatRaises:
                 JobError("generation_failed", str(ModelNotInstalledError("t2v-A14B"))),
             ),
             (
-                ZeroDivisionError("secret path"),
-                JobError("internal_error", "The worker broke: ZeroDivisionError. Its log says more."),
+                DeviceMemoryError("Too little."),
+                JobError("out_of_memory", "Too little."),
             ),
         ],
     )
@@ -89,6 +91,27 @@ class TestARunThatRaises:
     def test_an_unforeseen_error_is_logged_with_its_traceback(self, outcome, held, store, caplog):
         ended(outcome, held, store, ZeroDivisionError("1/0"))
         assert any(record.exc_info and "attempt 1 broke" in record.message for record in caplog.records)
+
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (
+                ZeroDivisionError("secret path"),
+                JobError("internal_error", "The worker broke: ZeroDivisionError. Its log says more."),
+            ),
+            (
+                OSError(errno.ENOSPC, "No space left on device"),
+                JobError("worker_disk", "The worker cannot use its disk: No space left on device."),
+            ),
+            (
+                DeviceFaultError("The device failed."),
+                JobError("device_fault", "The device failed."),
+            ),
+        ],
+    )
+    def test_an_error_that_may_pass_has_the_job_tried_again(self, outcome, held, store, error, told):
+        job = ended(outcome, held, store, error)
+        assert (job.state, job.failures, job.error) == (JobState.QUEUED, 1, told)
 
     def test_a_fault_of_the_artifact_store_has_the_job_tried_again(self, outcome, held, store, dispatcher):
         job = ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
@@ -129,6 +152,12 @@ class TestARunThatRaises:
         assert ended(outcome, held, store, HoldLostError("gone")) == store.get(other.id)
         assert store.get(other.id).lease == other.lease
         assert dispatcher.nudged == []
+
+    def test_what_is_to_be_done_before_the_end_is_done_while_the_lease_is_held(self, outcome, held, store):
+        states: list[JobState] = []
+        held.at_end(lambda: states.append(store.get(held.lease.job_id).state))
+        ended(outcome, held, store, DrainedError("drained"))
+        assert states == [JobState.IN_PROGRESS]
 
     @pytest.mark.parametrize(
         "error",

@@ -21,8 +21,9 @@ ALIVE: weakref.WeakSet["StubPipeline"] = weakref.WeakSet()
 class StubPipeline:
     """Notes which of its kind were alive when it was loaded."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
         self.path = path
+        self.offload = offload
         self.met = {other.path.name for other in ALIVE}
         self.itself = self  # like a real pipeline, freed by the collector alone
         ALIVE.add(self)
@@ -64,6 +65,23 @@ def test_the_former_model_is_freed_before_the_next_one_is_loaded(stubs):
 def test_each_task_gets_its_own_model_in_any_order(stubs):
     tasks = ["t2v-A14B", "ti2v-5B", "t2v-A14B"]
     assert [stubs.load(task).path.name for task in tasks] == tasks
+
+
+def test_a_model_is_loaded_again_when_it_has_to_do_with_less_memory(stubs):
+    resident = stubs.load("t2v-A14B")
+    offloaded = stubs.load("t2v-A14B", offload=True)
+    assert (resident.offload, offloaded.offload, offloaded.met) == (False, True, {"t2v-A14B"})
+
+
+def test_a_model_that_had_to_do_with_less_memory_goes_on_so_while_it_is_warm(stubs):
+    assert stubs.load("t2v-A14B", offload=True) is stubs.load("t2v-A14B")
+
+
+def test_every_model_can_be_let_go_of(stubs):
+    stubs.load("t2v-A14B")
+    stubs.free()
+    assert not ALIVE
+    assert stubs.load("t2v-A14B").met == set()
 
 
 def test_an_unknown_task_is_refused(tmp_path):

@@ -1,6 +1,8 @@
 """One job after another on one device: a worker's whole path, with a pipeline that does as it is told."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workers.upload
 from jobs.artifacts import Artifact
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.errors import ArtifactStoreUnavailableError
@@ -22,11 +25,12 @@ from tests.unit.worker_parts import (
     NotedNudges,
     new_job,
 )
-from wan_models.errors import GenerationError, ModelNotInstalledError
+from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError, ModelNotInstalledError
 from wan_models.pipeline import GeneratedVideo, Pipeline, Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
 from workers.attempts import Attempts
+from workers.checkpoints import Checkpointing
 from workers.drain import Drain
 from workers.finisher import Finisher
 from workers.outcome import Outcome
@@ -41,15 +45,24 @@ class ToldPipeline:
     def __init__(self) -> None:
         self.steps: list[tuple[int, int]] = []
         self.before_step: Callable[[int, int], None] = lambda _job, _step: None
+        self.resumed_step = 0
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
-        for step in range(1, request.sample_steps + 1):
+        saved = run.checkpoints.resume() if run.checkpoints else None
+        self.resumed_step = int(saved.read_text()) if saved else 0
+        for step in range(self.resumed_step + 1, request.sample_steps + 1):
             self.before_step(request.base_seed, step)
             self.steps.append((request.base_seed, step))
+            if run.checkpoints and run.checkpoints.due():
+                run.checkpoints.save(step, partial(write_step, step))
             run.on_step(step, request.sample_steps)
         shape = (request.frame_num, request.height, request.width, 3)
         frames = np.full(shape, request.base_seed, dtype=np.uint8)
         return GeneratedVideo(frames, {"denoise_seconds": 1.23456, "peak_memory_mb": None})
+
+
+def write_step(step: int, path: Path) -> None:
+    path.write_text(str(step))
 
 
 class OnePipeline(Registry):
@@ -57,10 +70,17 @@ class OnePipeline(Registry):
         super().__init__(Path("nowhere"))
         self.pipeline: Pipeline | None = pipeline
 
-    def load(self, task: str) -> Pipeline:
+        self.loads: list[bool] = []
+        self.freed = 0
+
+    def load(self, task: str, *, offload: bool = False) -> Pipeline:
         if self.pipeline is None:
             raise ModelNotInstalledError(task)
+        self.loads.append(offload)
         return self.pipeline
+
+    def free(self) -> None:
+        self.freed += 1
 
 
 class FullArtifacts(LocalArtifactStore):
@@ -74,17 +94,27 @@ class FullArtifacts(LocalArtifactStore):
         return super().put(key, source)
 
 
+class AtOnce(Executor):
+    """Does what it is given before it returns."""
+
+    def submit(self, do: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(do(*args, **kwargs))
+        return done
+
+
 class Bench:
     """A worker's parts on one table, without a process or a thread but the finisher's."""
 
-    def __init__(self, directory: Path, grace_seconds: float = 3600) -> None:
+    def __init__(self, directory: Path, grace_seconds: float = 3600, every_seconds: float = 0) -> None:
         self.clock = Clock()
         self.store = FlakyStore(Policy(lease_seconds=LEASE_SECONDS), self.clock)
-        self.artifacts = FullArtifacts(directory)
+        self.artifacts = FullArtifacts(directory / "artifacts")
         self.dispatcher = NotedNudges()
         self.pipeline = ToldPipeline()
         self.registry = OnePipeline(self.pipeline)
         self.drain = Drain(grace_seconds)
+        checkpointing = Checkpointing(self.artifacts, directory / "models", AtOnce(), every_seconds)
         self.before_encode: Callable[[int], None] = lambda _job: None
         keeper = DirectKeeper(self.store, self.dispatcher, self.clock)
         outcome = Outcome(self.store, Attempts(self.dispatcher, patience_seconds=0), keeper)
@@ -98,6 +128,7 @@ class Bench:
             finisher=self.finisher,
             drain=self.drain,
             artifacts=self.artifacts,
+            checkpointing=checkpointing,
         )
 
     def _encode(self, frames: Any, path: Path, fps: int, _audio: Any) -> None:
@@ -133,6 +164,12 @@ def impatient(tmp_path):
     bench = Bench(tmp_path, grace_seconds=0)
     yield bench
     bench.finisher.close()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    """A store that fails is tried again at once."""
+    monkeypatch.setattr(workers.upload, "time", Clock())
 
 
 class TestAClaimedJob:
@@ -254,7 +291,7 @@ class TestAFault:
 
     def test_in_the_spec_of_a_job_fails_it_instead_of_the_worker(self, bench):
         job = bench.run(bench.submit(spec={"prompt": "from another version"}))
-        assert (job.state, job.error.code) == (JobState.FAILED, "internal_error")
+        assert (job.state, job.error.code) == (JobState.FAILED, "generation_failed")
 
     def test_of_the_upload_has_the_job_tried_again_and_the_next_attempt_publishes_its_own_file(self, bench):
         bench.artifacts.full = True
@@ -289,6 +326,78 @@ class TestAFault:
         bench.before_encode = lose_the_lease
         job = bench.run(bench.submit())
         assert (job.state, job.worker, job.result) == (JobState.IN_PROGRESS, "w2", None)
+
+
+class TestADevice:
+    def test_with_too_little_memory_is_freed_and_tried_once_more_with_less(self, bench):
+        def run_out(_job: int, _step: int) -> None:
+            if bench.registry.loads[-1] is False:
+                raise DeviceMemoryError("Too little.")
+
+        bench.pipeline.before_step = run_out
+        assert bench.run(bench.submit()).state is JobState.COMPLETED
+        assert (bench.registry.loads, bench.registry.freed) == ([False, True], 1)
+
+    def test_with_too_little_memory_even_so_fails_the_job_and_says_why(self, bench):
+        def run_out(_job: int, _step: int) -> None:
+            raise DeviceMemoryError("Too little.")
+
+        bench.pipeline.before_step = run_out
+        job = bench.run(bench.submit())
+        assert (job.state, job.error) == (JobState.FAILED, JobError("out_of_memory", "Too little."))
+        assert bench.registry.loads == [False, True]
+        assert not bench.runner.is_broken
+
+    def test_that_failed_has_the_job_tried_again_by_another_process(self, bench):
+        def fail(_job: int, _step: int) -> None:
+            raise DeviceFaultError("The device failed.")
+
+        bench.pipeline.before_step = fail
+        job = bench.run(bench.submit())
+        assert (job.state, job.failures) == (JobState.QUEUED, 1)
+        assert bench.runner.is_broken
+
+
+class TestCheckpoints:
+    """They are saved after every step, by a pipeline that counts its steps in a file."""
+
+    @pytest.fixture
+    def saving(self, tmp_path):
+        bench = Bench(tmp_path, grace_seconds=0, every_seconds=1e-9)
+        yield bench
+        bench.finisher.close()
+
+    def test_of_a_drained_job_are_complete_before_it_is_given_back(self, saving):
+        saving.pipeline.before_step = lambda _job, step: saving.drain.begin() if step == 2 else None
+        job = saving.run(saving.submit())
+        assert job.state is JobState.QUEUED
+        assert saving.stored() == ["job_0001/checkpoint/1-2.safetensors"]
+
+    def test_spare_the_next_attempt_the_steps_that_were_taken(self, saving):
+        def lose_the_lease(_job: int, step: int) -> None:
+            if step == 3 and saving.store.get("job_0001").attempt == 1:
+                saving.clock.sleep(LEASE_SECONDS + 1)
+                saving.store.rescue()
+
+        saving.pipeline.before_step = lose_the_lease
+        saving.run(saving.submit())
+        job = saving.run("job_0001")
+        assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+        assert saving.pipeline.steps == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+    def test_that_break_the_run_are_thrown_away_and_it_starts_over(self, saving):
+        job_id = saving.submit()
+        saving.pipeline.before_step = lambda _job, step: saving.drain.begin() if step == 2 else None
+        saving.run(job_id)
+        saving.drain = saving.runner._drain = Drain(3600)
+
+        def break_down(_job: int, _step: int) -> None:
+            if saving.pipeline.resumed_step:
+                raise GenerationError("The shapes do not match.")
+
+        saving.pipeline.before_step = break_down
+        assert saving.run(job_id).state is JobState.COMPLETED
+        assert saving.pipeline.steps[2:] == [(1, 1), (1, 2), (1, 3), (1, 4)]
 
 
 class TestTwoJobs:

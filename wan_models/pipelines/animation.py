@@ -24,8 +24,8 @@ class AnimationPipeline:
     ``ref``; to put it into a video also that video, ``bg``, and a ``mask`` that is white where it goes.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._pipe = load_pipe(WanAnimatePipeline, path)
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
+        self._pipe = load_pipe(WanAnimatePipeline, path, offload=offload)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video, as long as the pose video; see the Pipeline protocol."""

@@ -9,26 +9,36 @@ from typing import Any
 
 import torch
 
-from wan_models.errors import GenerationError
 from wan_models.pipeline import GeneratedVideo, OnStep, Run
+from wan_models.pipelines.faults import fault_of
 from wan_models.pipelines.resumable import ResumableScheduler, resumable
 from wan_models.request import VideoRequest
 
 
-def load_pipe(pipe_class: Any, path: Path) -> Any:
+def load_pipe(pipe_class: Any, path: Path, *, offload: bool = False) -> Any:
     """Load a diffusers folder onto the first visible GPU in bfloat16, or onto the CPU in float32.
 
     Args:
         pipe_class: the class of diffusers' pipeline to make of it.
         path: the folder.
+        offload: keep each component on the GPU only while it works.
+
+    Raises:
+        GenerationError: the device has too little memory, or failed, or cannot hold what the folder has.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     default = torch.bfloat16 if device.type == "cuda" else torch.float32
     # The VAE is unstable below float32, so it is never rounded.
     precision = {"vae": torch.float32, "default": default}
-    pipe = pipe_class.from_pretrained(path, dtype=precision, local_files_only=True)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    try:
+        pipe = pipe_class.from_pretrained(path, dtype=precision, local_files_only=True)
+        pipe.set_progress_bar_config(disable=True)
+        if not offload or device.type == "cpu":
+            return pipe.to(device)
+        pipe.enable_model_cpu_offload(device=device)
+    except RuntimeError as error:
+        raise fault_of(error) from error
+    return pipe
 
 
 def generate_video(
@@ -58,7 +68,7 @@ def _call(pipe: Any, arguments: dict[str, Any], clock: _StepClock) -> torch.Tens
     except (RuntimeError, ValueError) as error:
         if clock.stopped:
             raise
-        raise GenerationError(f"The model broke: {error}") from error
+        raise fault_of(error) from error
     finally:
         # Offloading and caching hooks keep state of a run that was cut short.
         pipe.maybe_free_model_hooks()

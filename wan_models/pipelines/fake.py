@@ -13,8 +13,9 @@ from wan_models.request import VideoRequest
 class FakePipeline:
     """Stands in for a model where the path around it is what matters, in tests above all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
         self.path = path
+        self.offload = offload
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video; see the Pipeline protocol."""

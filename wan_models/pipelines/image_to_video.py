@@ -17,8 +17,8 @@ from wan_models.request import VideoRequest
 class ImageToVideoPipeline:
     """A WanImageToVideoPipeline on this process's device."""
 
-    def __init__(self, path: Path) -> None:
-        self._pipe = load_pipe(WanImageToVideoPipeline, path)
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
+        self._pipe = load_pipe(WanImageToVideoPipeline, path, offload=offload)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video that begins with ``image``, and ends with ``last_image`` if there is one."""

@@ -29,8 +29,8 @@ _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.3, 60.0  # of the speech
 class SpeechToVideoPipeline:
     """A WanSpeechToVideoPipeline on this process's device."""
 
-    def __init__(self, path: Path) -> None:
-        self._pipe = load_pipe(WanSpeechToVideoPipeline, path)
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
+        self._pipe = load_pipe(WanSpeechToVideoPipeline, path, offload=offload)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video of ``image`` speaking ``audio``, with the poses of ``pose`` if there is one.

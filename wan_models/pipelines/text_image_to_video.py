@@ -17,8 +17,8 @@ from wan_models.request import VideoRequest
 class TextImageToVideoPipeline:
     """Both pipelines of the 5B model on this process's device; each input decides by being there or not."""
 
-    def __init__(self, path: Path) -> None:
-        self._from_text = load_pipe(WanPipeline, path)
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
+        self._from_text = load_pipe(WanPipeline, path, offload=offload)
         components = self._from_text.components
         self._from_image = cast("Any", WanImageToVideoPipeline(**components, expand_timesteps=True))
         self._from_image.set_progress_bar_config(disable=True)

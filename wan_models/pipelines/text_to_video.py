@@ -14,8 +14,8 @@ from wan_models.request import VideoRequest
 class TextToVideoPipeline:
     """A WanPipeline on this process's device."""
 
-    def __init__(self, path: Path) -> None:
-        self._pipe = load_pipe(WanPipeline, path)
+    def __init__(self, path: Path, *, offload: bool = False) -> None:
+        self._pipe = load_pipe(WanPipeline, path, offload=offload)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video; see the Pipeline protocol."""
