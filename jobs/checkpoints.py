@@ -16,6 +16,12 @@ def checkpoint_key(lease: Lease, step: int) -> str:
     return f"{lease.job_id}/{_FOLDER}/{lease.attempt}-{step}.safetensors"
 
 
+def job_of_checkpoint(key: str) -> str | None:
+    """The id of the job that a key's checkpoint belongs to, or None where it is no checkpoint."""
+    job_id, _, rest = key.partition("/")
+    return job_id if rest.startswith(f"{_FOLDER}/") else None
+
+
 def newest_checkpoint(artifacts: ArtifactStore, job_id: str) -> Artifact | None:
     """The latest attempt's latest checkpoint, or None where there is none.
 

@@ -1,4 +1,4 @@
-"""Job records in Redis, with the inputs of every job that ends gone as soon as it has."""
+"""Job records in Redis, with the inputs and checkpoints of every job that ends gone as soon as it has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from redis import Redis
 
 from jobs.artifacts import ArtifactStore
+from jobs.checkpoints import forget_checkpoints
 from jobs.errors import ArtifactStoreUnavailableError
 from jobs.inputs import forget_inputs
 from jobs.policy import Policy
@@ -19,8 +20,9 @@ _log = logging.getLogger(__name__)
 class TidyJobStore(RedisJobStore):
     """The store that every process of the service uses: whoever ends a job, its inputs go with that.
 
-    They are what the client entrusted to us for this one job. An artifact store that is away is only
-    logged, for the record is written by then; the sweep of the maintenance takes them later.
+    They are what the client entrusted to us for this one job. So do its checkpoints, which came of them.
+    An artifact store that is away is only logged, for the record is written by then; the sweep of the
+    maintenance takes them later.
     """
 
     def __init__(self, redis: Redis, policy: Policy, artifacts: ArtifactStore) -> None:
@@ -52,6 +54,8 @@ class TidyJobStore(RedisJobStore):
         if job.state.is_final:
             try:
                 forget_inputs(self._artifacts, job)
+                if job.attempt:
+                    forget_checkpoints(self._artifacts, job.id)
             except ArtifactStoreUnavailableError as error:
                 _log.warning("The inputs of job %s are left for the sweep: %s", job.id, error)
         return job

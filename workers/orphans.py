@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from jobs.artifacts import ArtifactStore
+from jobs.checkpoints import job_of_checkpoint
 from jobs.errors import JobNotFoundError
 from jobs.inputs import job_of_input
 from jobs.store import JobStore
@@ -21,10 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 class Orphans:
-    """Deletes the inputs of jobs that ended or never came to be, and uploads that waited too long.
+    """Deletes what jobs that ended, or never came to be, needed to run, and uploads that waited too long.
 
-    Whoever ends a job deletes its inputs; this is for those who were killed in between, or found the
-    artifact store away. It looks at every key there is, and therefore seldom.
+    Whoever ends a job deletes its inputs and checkpoints; this is for those who were killed in between, or
+    found the artifact store away. It looks at every key there is, and therefore seldom.
 
     Args:
         store: the job records.
@@ -63,7 +64,7 @@ class Orphans:
     def _is_orphan(self, key: str) -> bool:
         if key.startswith(UPLOADS):
             return self._is_older(key.rpartition("/")[2], self._upload_age)
-        job_id = job_of_input(key)
+        job_id = job_of_input(key) or job_of_checkpoint(key)
         if job_id is None:
             return False
         try:

@@ -89,7 +89,9 @@ def test_an_unknown_task_is_refused(tmp_path):
         Registry(tmp_path).load("t2v-1.3B")
 
 
-def test_a_task_without_a_pipeline_is_refused(tmp_path):
+def test_a_task_without_a_pipeline_is_refused(tmp_path, monkeypatch):
+    bare = {task: replace(spec, pipeline=None) for task, spec in CATALOG.items()}
+    monkeypatch.setattr(registry, "CATALOG", bare)
     with pytest.raises(PipelineUnavailableError):
         Registry(tmp_path).load("s2v-14B")
 
