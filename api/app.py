@@ -27,14 +27,16 @@ from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
 from api.parts import Parts
-from api.routes import events, generate, health, jobs, models, uploads, videos
+from api.routes import events, generate, health, jobs, models, uploads, videos, webhooks
 from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
 from api.watch import Watch
-from jobs.connect import open_artifacts, open_keys, open_limits, open_store
+from api.webhooks import Webhooks
+from jobs.connect import open_artifacts, open_keys, open_limits, open_store, open_webhooks
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
+from jobs.outbound import Outbound
 from wan_models.catalog import CATALOG
 from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
@@ -83,6 +85,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             limiter=Limiter(open_limits(settings), settings.limits),
             intake=open_intake(settings, artifacts),
             loras=read_loras(settings.loras_dir),
+            webhooks=Webhooks(open_webhooks(settings), Outbound(settings.webhook_hosts)),
             public_url=settings.public_url,
             origins=settings.origins,
         )
@@ -114,5 +117,6 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    routers = [module.router for module in (generate, uploads, jobs, events, videos, models, health)]
+    modules = (generate, uploads, jobs, events, videos, webhooks, models, health)
+    routers = [module.router for module in modules]
     return [route for router in (*routers, page_router()) for route in router.routes]

@@ -121,6 +121,13 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.PreconditionFailedError: Kind(
         _S.PRECONDITION_FAILED, "precondition_failed", "The video is not the expected one"
     ),
+    jobs.WebhookNotFoundError: Kind(
+        _S.NOT_FOUND, "webhook_not_found", "There is no such webhook or delivery"
+    ),
+    jobs.WebhookDisabledError: Kind(_S.CONFLICT, "webhook_disabled", "The webhook is disabled"),
+    jobs.TooManyWebhooksError: Kind(
+        _S.UNPROCESSABLE_ENTITY, "too_many_webhooks", "There are enough webhooks"
+    ),
     refusals.ForeignOriginError: Kind(_S.FORBIDDEN, "foreign_origin", "Pages of other sites may not do this"),
     UnsatisfiableRangeError: Kind(
         _S.REQUESTED_RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The video has no such bytes"

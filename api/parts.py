@@ -18,6 +18,7 @@ from api.origin import Origin, origin_of
 from api.principal import Principal, principal_of
 from api.tenancy import ClientStore, TenantStore
 from api.watch import Watch
+from api.webhooks import Webhooks
 from jobs.artifacts import ArtifactStore
 from jobs.state import Job
 from wan_models.loras import NO_LORAS, LoraCatalog
@@ -48,6 +49,7 @@ class Parts:
     limiter: Limiter
     intake: Intake
     admissions: Admissions
+    webhooks: Webhooks
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()

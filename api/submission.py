@@ -59,6 +59,7 @@ def submit(
     asked = resolve(
         body, spec, tiny=tiny, loras=parts.loras
     )  # refuses what it can before anything is fetched for it
+    hook = parts.webhooks.hook_of(body)
     with parts.intake.gatherer.gathered(body, files or {}, tenant) as inputs:
         request = fit(asked, spec, {name: given.media for name, given in inputs.items()})
         contents = {name: given.digest for name, given in inputs.items()}
@@ -66,6 +67,7 @@ def submit(
             id=new_job_id(),
             queue=spec.id,
             spec=request.model_dump(mode="json", exclude_defaults=True),
+            hook=hook,
             **terms(body, request, spec, tiny=tiny, contents=contents, reservation=reservation),
         )
         with _stored(new, inputs, parts.artifacts) as complete:

@@ -106,8 +106,8 @@ class WebhookNotFoundError(JobsError):
 class WebhookDisabledError(JobsError):
     """The webhook endpoint is disabled, so that nothing is delivered to it."""
 
-    def __init__(self, delivery_id: str) -> None:
-        super().__init__(f"The webhook of delivery {delivery_id} is disabled. Enable it first.")
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The webhook of {name} is disabled. Enable it first.")
 
 
 class TooManyWebhooksError(JobsError):

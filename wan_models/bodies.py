@@ -25,6 +25,8 @@ from wan_models.fields import (
     Task,
     Text,
     Wait,
+    WebhookEvents,
+    WebhookUrl,
     Whole,
 )
 from wan_models.loras import LoraChoice
@@ -92,6 +94,13 @@ class VideoBody(BaseModel):
     reuse: Annotated[
         Flag | None,
         Field(description="Answer with a finished job of the same request and seed, if there is one."),
+    ] = None
+    webhook_url: Annotated[
+        WebhookUrl | None, Field(description="Where to POST signed messages about the job; https.")
+    ] = None
+    webhook_events: Annotated[
+        WebhookEvents | None,
+        Field(description="Which messages `webhook_url` gets; absent: how the job ended."),
     ] = None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -39,6 +39,10 @@ def _both(value: object) -> object:
     return (value, value) if isinstance(value, int | float) else value
 
 
+def _words(value: object) -> object:
+    return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+
+
 Text = Annotated[str, Field(strict=True, max_length=MAX_PROMPT_CHARACTERS), AfterValidator(_clean_text)]
 Prompt = Annotated[Text, AfterValidator(_require_visible)]
 Task = Annotated[str, Field(strict=True, max_length=64, description="Id of a model, see `/models`.")]
@@ -59,3 +63,19 @@ Source = Annotated[
     AfterValidator(_require_visible),
 ]
 """Where an input is: ``asset://`` of an upload, an https or a data URL, or a path below ``INPUTS_DIR``."""
+
+WebhookUrl = Annotated[str, Field(strict=True, max_length=2048, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+WebhookEvent = Literal[
+    "video.queued",
+    "video.in_progress",
+    "video.completed",
+    "video.failed",
+    "video.cancelled",
+    "video.expired",
+]
+WebhookEvents = Annotated[
+    tuple[WebhookEvent, ...],
+    BeforeValidator(_words, json_schema_input_type=tuple[WebhookEvent, ...]),
+    Field(min_length=1),
+]
+"""A list; a form may send the names with commas between."""

@@ -26,13 +26,16 @@ from api.parts import Parts
 from api.settings import GatewaySettings
 from api.tenancy import TenantStore
 from api.watch import Watch
+from api.webhooks import Webhooks
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.keys_memory import MemoryKeyStore
 from jobs.limits import Limits, LimitStore
+from jobs.outbound import Outbound
 from jobs.policy import Policy
 from jobs.state import Job, Progress
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
+from jobs.webhook_store import WebhookStore
 from wan_models.catalog import CATALOG
 from wan_models.models_dir import InstalledModel
 
@@ -134,6 +137,7 @@ def parts_with(
     """Parts around a store. ``feed`` is the Redis to hear of job events from. Nothing is cached."""
     tiny = InstalledModel("t2v-A14B", videos / "wan" / "t2v-A14B", tiny=True)
     models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
+    assert isinstance(store, RedisJobStore)
     load = Load(store, CATALOG, fresh_seconds=0)
     watch = changes.pop("watch", None) or Watch(store.get, RedisFeed(feed) if feed else None)
     artifacts = changes.get("artifacts") or LocalArtifactStore(videos / "artifacts")
@@ -146,6 +150,7 @@ def parts_with(
         "follow": Follow(store, watch, load),
         "admissions": Admissions(load),
         "limiter": Limiter(unlimited(), Limits()),
+        "webhooks": Webhooks(WebhookStore(store._redis), Outbound({"127.0.0.1"})),
         "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
     }
     return Parts(store=store, nudge=nudge, **(given | changes))
