@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -18,6 +18,7 @@ from api.gate import OPEN
 from jobs.keys import Scope
 from jobs.keys_memory import MemoryKeyStore
 from jobs.state import Job
+from jobs.webhook_message import new_delivery
 from tests.integration.api.conftest import BODY, Gateway, parts_with
 from tests.integration.api.keys import access_with, acting, keyed, token
 from tests.integration.api.live import Stream, listening
@@ -59,6 +60,8 @@ def neighbours(gateway: Gateway) -> Iterator[Neighbours]:
 
         gateway.finish(done := submit())
         queued = submit()
+        for job_id in (queued, done):
+            give_webhook(gateway, job_id)
         yield Neighbours(
             gateway=gateway,
             nobody=client,
@@ -70,6 +73,20 @@ def neighbours(gateway: Gateway) -> Iterator[Neighbours]:
             done=done,
             access=access_with(keys),
         )
+
+
+def named_after(prefix: str, job_id: str) -> str:
+    """The id of something that is not a job, but the job's namesake."""
+    return job_id.replace("job_", prefix)
+
+
+def give_webhook(gateway: Gateway, job_id: str) -> None:
+    """Register an endpoint for the owner of a job, with a delivery; both are named after the job."""
+    store, webhook_id = gateway.parts.webhooks.store, named_after("whe_", job_id)
+    store.register(webhook_id, "acme", "https://acme.example/hook", ["completed"])
+    told = {"event_id": "evt_1", "type": "video.completed", "body": "{}"}
+    delivery = new_delivery("acme", webhook_id, "https://acme.example/hook", **told)
+    store.begin(replace(delivery, id=named_after("whd_", job_id)))
 
 
 def routes(gateway: Gateway) -> Iterator[tuple[str, str]]:
@@ -90,7 +107,12 @@ def every_route(gateway: Gateway) -> list[BaseRoute]:
 
 def filled(path: str, job_id: str) -> str:
     """The path with the names of a job's things in it."""
-    names = {"job_id": job_id, "filename": f"{job_id}.mp4"}
+    names = {
+        "job_id": job_id,
+        "filename": f"{job_id}.mp4",
+        "webhook_id": named_after("whe_", job_id),
+        "delivery_id": named_after("whd_", job_id),
+    }
     unknown = set(re.findall(r"{(\w+)", path)) - names.keys()
     assert not unknown, f"Teach this test what {unknown} of {path} is, so that it can ask for it."
     return re.sub(r"{(\w+)[^}]*}", lambda found: names[found[1]], path)
@@ -138,7 +160,11 @@ def test_what_is_another_tenants_is_answered_by_every_route_like_what_does_not_e
             nobodys = asked(neighbours.other, method, filled(path, UNKNOWN))
             assert 400 <= theirs.status_code < 500, (method, path)
             assert theirs.status_code == nobodys.status_code, (method, path)
-            assert theirs.text.replace(job_id, UNKNOWN) == nobodys.text, (method, path)
+            like = theirs.text.replace(named_after("", job_id), named_after("", UNKNOWN))
+            assert like == nobodys.text, (
+                method,
+                path,
+            )
     assert neighbours.jobs() == before
 
 
@@ -186,6 +212,10 @@ def test_the_owner_reaches_all_of_it(neighbours):
     listed = neighbours.owner.get("/jobs").json()["jobs"]
     assert [job["id"] for job in listed] == [neighbours.queued, neighbours.done]
     assert {job["tenant"] for job in listed} == {"acme"}
+    webhook = f"/webhooks/{named_after('whe_', neighbours.done)}"
+    delivery = named_after("whd_", neighbours.done)
+    assert neighbours.owner.get(f"{webhook}/deliveries/{delivery}").status_code == 200
+    assert neighbours.owner.delete(webhook).status_code == 204
     assert neighbours.owner.get(f"/videos/{neighbours.done}.mp4").status_code == 200
     assert neighbours.owner.post(f"/jobs/{neighbours.queued}/cancel").status_code == 200
     assert neighbours.owner.delete(f"/videos/{neighbours.done}.mp4").status_code == 204
