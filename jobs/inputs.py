@@ -29,13 +29,14 @@ def job_of_input(key: str) -> str | None:
 
 
 def forget_inputs(artifacts: ArtifactStore, job: Job) -> None:
-    """Delete all inputs of a job.
+    """Delete all inputs of a job, and what was made of them.
 
     Raises:
         ArtifactStoreUnavailableError: some may be left; the maintenance sweeps them up later.
     """
-    for key in job.spec.get("inputs", {}).values():
-        artifacts.delete(key)
+    if job.spec.get("inputs"):
+        for artifact in list(artifacts.find(f"{job.id}/{_FOLDER}/")):
+            artifacts.delete(artifact.key)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wan_models.errors import GenerationError
+from wan_models.errors import ModelsError
 
 
-class SpeechError(GenerationError):
+class SpeechError(ModelsError):
     """A text cannot be spoken, and trying again would not help."""
 
 
