@@ -12,9 +12,13 @@ from wan_models.errors import ModelsError
 class SpeechError(ModelsError):
     """A text cannot be spoken, and trying again would not help."""
 
+    code = "speech_failed"
+
 
 class SpeechUnavailableError(SpeechError):
     """The speech service does not answer, or is overloaded: the same text may be spoken later."""
+
+    code = "speech_unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from jobs.errors import ArtifactNotFoundError, ArtifactStoreUnavailableError
 from jobs.state import Job, JobError
 from jobs.store import JobStore
 from wan_models.errors import DeviceFaultError, ModelsError
+from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
@@ -47,7 +48,7 @@ class Outcome:
         except ArtifactNotFoundError:
             error = JobError("input_missing", "An input of the job is gone from the artifact store.")
             self.end(held, lambda: self._store.fail(lease, error))
-        except DeviceFaultError as fault:
+        except (DeviceFaultError, SpeechUnavailableError) as fault:
             self._retry(held, JobError(fault.code, str(fault)))
         except ModelsError as fault:
             error = JobError(fault.code, str(fault))

@@ -9,8 +9,6 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from jobs.artifacts import ArtifactStore
-from jobs.inputs import local_inputs
 from jobs.logs import noted
 from jobs.state import Job
 from jobs.store import JobStore
@@ -21,6 +19,7 @@ from wan_models.request import VideoRequest
 from workers.checkpoints import Checkpointing, JobCheckpoints
 from workers.drain import Drain, DrainedError
 from workers.finisher import Finisher, RawVideo
+from workers.inputs import JobInputs
 from workers.lease import Hold, LeaseKeeper
 from workers.outcome import Outcome
 from workers.pace import Pace
@@ -41,7 +40,7 @@ class Runner:
         outcome: Outcome,
         finisher: Finisher,
         drain: Drain,
-        artifacts: ArtifactStore,
+        inputs: JobInputs,
         checkpointing: Checkpointing,
     ) -> None:
         self._worker = worker
@@ -51,7 +50,7 @@ class Runner:
         self._outcome = outcome
         self._finisher = finisher
         self._drain = drain
-        self._artifacts = artifacts
+        self._inputs = inputs
         self._checkpointing = checkpointing
         self.is_broken = False
         """Whether the device failed: no job will ever succeed in this process again."""
@@ -81,7 +80,7 @@ class Runner:
         held.at_end(checkpoints.close)
         after_step = partial(self._after_step, held, pace)
         try:
-            with local_inputs(self._artifacts, request.inputs) as inputs:
+            with self._inputs.of(job.id, request) as inputs:
                 run = Run(on_step=after_step, inputs=inputs, checkpoints=checkpoints)
                 video = self._generate(request, run, checkpoints)
         except DeviceFaultError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from jobs.settings import JobsSettings
 
@@ -34,6 +34,16 @@ class WorkerSettings(JobsSettings):
         description="How often a run's state is saved for another attempt to go on from; 0 for never.",
     )
 
+    tts_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="Service with OpenAI's `/v1/audio/speech` that speaks texts. Unset: eSpeak NG.",
+    )
+    tts_api_key: SecretStr | None = Field(None, description="API key of that service.")
+    tts_model: str | None = Field(None, description="Model to ask it for. Unset: the service's choice.")
+    tts_voice: str | None = Field(
+        None, description="Voice to speak with. Unset: the service's choice, and eSpeak NG's `en`."
+    )
     webhook_seconds: float = Field(
         15, ge=1, le=60, description="How long one attempt to deliver a webhook may take."
     )

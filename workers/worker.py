@@ -20,11 +20,15 @@ from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from wan_models.registry import Registry
+from wan_models.speech import Speaker
+from wan_models.speech_local import LocalSpeaker
+from wan_models.speech_service import ServiceSpeaker
 from workers.attempts import Attempts
 from workers.celery_app import create_celery
 from workers.checkpoints import Checkpointing
 from workers.drain import Drain
 from workers.finisher import Finisher
+from workers.inputs import JobInputs
 from workers.lease import LeaseKeeper, keeper_command
 from workers.outcome import Outcome
 from workers.runner import Runner
@@ -62,7 +66,7 @@ class Child:
             outcome=outcome,
             finisher=finisher,
             drain=drain,
-            artifacts=artifacts,
+            inputs=JobInputs(artifacts, _speaker(settings)),
             checkpointing=checkpointing,
         )
 
@@ -113,6 +117,17 @@ class Worker:
 
     def _begin_drain(self, **_: object) -> None:
         self._drain.begin()
+
+
+def _speaker(settings: WorkerSettings) -> Speaker:
+    if settings.tts_url is None:
+        return LocalSpeaker(settings.tts_voice or "en")
+    return ServiceSpeaker(
+        settings.tts_url,
+        key=settings.tts_api_key.get_secret_value() if settings.tts_api_key else None,
+        model=settings.tts_model,
+        voice=settings.tts_voice,
+    )
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
 from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError, ModelNotInstalledError
+from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError
@@ -118,6 +119,13 @@ class TestARunThatRaises:
         assert (job.state, job.failures) == (JobState.QUEUED, 1)
         assert job.error == JobError("artifact_store_unavailable", "The bucket is away.")
         assert dispatcher.nudged == [job.id]
+
+    def test_a_speech_service_that_is_away_has_the_job_tried_again(self, outcome, held, store):
+        job = ended(outcome, held, store, SpeechUnavailableError("Nobody answers."))
+        assert (job.state, job.error) == (
+            JobState.QUEUED,
+            JobError("speech_unavailable", "Nobody answers."),
+        )
 
     def test_the_last_such_fault_fails_the_job_and_nudges_nobody(
         self, outcome, held, store, keeper, dispatcher

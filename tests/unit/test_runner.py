@@ -29,10 +29,12 @@ from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationErr
 from wan_models.pipeline import GeneratedVideo, Pipeline, Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
+from wan_models.speech_local import LocalSpeaker
 from workers.attempts import Attempts
 from workers.checkpoints import Checkpointing
 from workers.drain import Drain
 from workers.finisher import Finisher
+from workers.inputs import JobInputs
 from workers.outcome import Outcome
 from workers.runner import Runner
 
@@ -127,7 +129,7 @@ class Bench:
             outcome=outcome,
             finisher=self.finisher,
             drain=self.drain,
-            artifacts=self.artifacts,
+            inputs=JobInputs(self.artifacts, LocalSpeaker()),
             checkpointing=checkpointing,
         )
 
