@@ -6,9 +6,13 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
+
+from scripts import sample_inputs
 
 _JOB_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
@@ -18,7 +22,41 @@ class CheckFailedError(Exception):
     """The service did not do what it should; the message says what it did."""
 
 
-def check_health(client: httpx.Client, _model: str) -> str:
+class CheckSkippedError(Exception):
+    """There is nothing to check; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCheck:
+    """One kind of video: its endpoint, the model to try, the least that it needs, and what is sent along."""
+
+    endpoint: str
+    model: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    files: Callable[[], Mapping[str, bytes]] = dict
+    takes_size: bool = True
+
+
+VIDEO_CHECKS: Mapping[str, VideoCheck] = {
+    "t2v": VideoCheck("text-to-video", "t2v-A14B"),
+    "i2v": VideoCheck("image-to-video", "i2v-A14B", files=lambda: {"image": sample_inputs.portrait()}),
+    "ti2v": VideoCheck("text-image-to-video", "ti2v-5B", files=lambda: {"image": sample_inputs.portrait()}),
+    "s2v": VideoCheck(
+        "speech-to-video",
+        "s2v-14B",
+        files=lambda: {"image": sample_inputs.portrait(), "audio": sample_inputs.speech()},
+    ),
+    "animation": VideoCheck(
+        "animation",
+        "animate-14B",
+        fields={"refert_num": "1"},
+        files=lambda: {"src_root": sample_inputs.animation()},
+        takes_size=False,
+    ),
+}
+
+
+def check_health(client: httpx.Client) -> str:
     """The service answers, and its stores do."""
     answer = client.get("/health")
     if not answer.is_success:
@@ -26,25 +64,41 @@ def check_health(client: httpx.Client, _model: str) -> str:
     return f"status {answer.json()['status']}, workers {answer.json()['workers']}"
 
 
-def check_models(client: httpx.Client, _model: str) -> str:
+def check_models(client: httpx.Client) -> str:
     """The catalog is served; tells which models are installed."""
-    models = client.get("/models").raise_for_status().json()["models"]
+    models = _models(client).values()
     return "installed: " + (", ".join(model["id"] for model in models if model["installed"]) or "none")
 
 
-def check_text_to_video(client: httpx.Client, model: str) -> str:
+def check_video(client: httpx.Client, check: VideoCheck, model: str) -> str:
     """A short job runs to its end and its video can be fetched."""
-    body = {
-        "task": model,
-        "prompt": "A cat playing in a garden",
-        "frame_num": 17,
-        "sample_steps": 4,
-        "base_seed": 42,
-    }
-    answer = client.post("/generate/text-to-video", json=body)
+    found = _models(client).get(model)
+    if found and not found["available"]:
+        raise CheckSkippedError(f"{model} is not installed. {found['install'] or ''}".strip())
+    fields = {"task": model, "prompt": "A cat playing in a garden", "frame_num": "17"}
+    fields |= {"sample_steps": "4", "base_seed": "42", **check.fields}
+    if found and check.takes_size:
+        fields["size"] = min(found["sizes"], key=_area)
+    # Even without a file it goes as a form: what is no file has no name.
+    parts: dict[str, Any] = {name: (None, value) for name, value in fields.items()}
+    answer = client.post(f"/generate/{check.endpoint}", files={**parts, **check.files()})
     if not answer.is_success:
         raise CheckFailedError(f"The job was refused: {answer.text}")
-    job = answer.json()
+    job = _finished(client, answer.json())
+    size = len(client.get(job["video_path"]).raise_for_status().content)
+    return f"{job['video_path']}, {size} bytes, {job['metrics']['denoise_seconds']:.1f} s of denoising"
+
+
+def _models(client: httpx.Client) -> dict[str, Any]:
+    return {model["id"]: model for model in client.get("/models").raise_for_status().json()["models"]}
+
+
+def _area(size: str) -> int:
+    width, height = size.split("*")
+    return int(width) * int(height)
+
+
+def _finished(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
     give_up_at = time.monotonic() + _JOB_SECONDS
     while job["status"] in ("queued", "in_progress"):
         if time.monotonic() > give_up_at:
@@ -53,39 +107,53 @@ def check_text_to_video(client: httpx.Client, model: str) -> str:
         job = client.get(f"/jobs/{job['id']}").raise_for_status().json()
     if job["status"] != "completed":
         raise CheckFailedError(f"Job {job['id']} ended {job['status']}: {job['error']}")
-    size = len(client.get(job["video_path"]).raise_for_status().content)
-    return f"{job['video_path']}, {size} bytes, {job['metrics']['denoise_seconds']:.1f} s of denoising"
+    return job
 
 
-CHECKS: dict[str, Callable[[httpx.Client, str], str]] = {
-    "health": check_health,
-    "models": check_models,
-    "t2v": check_text_to_video,
-}
+def checks(model: str | None) -> dict[str, Callable[[httpx.Client], str]]:
+    """Every check by name; ``model`` makes the videos, in place of the model that each kind has by itself."""
+
+    def video(check: VideoCheck) -> Callable[[httpx.Client], str]:
+        return lambda client: check_video(client, check, model or check.model)
+
+    videos = {name: video(check) for name, check in VIDEO_CHECKS.items()}
+    return {"health": check_health, "models": check_models, **videos}
 
 
-def run(names: Sequence[str], address: str, model: str) -> int:
-    """Run checks in order and print how each went; the count of those that failed."""
+def run(
+    named: Mapping[str, Callable[[httpx.Client], str]], address: str, *, skip: bool, key: str | None = None
+) -> int:
+    """Run checks in order and print how each went; the count of those that failed.
+
+    What cannot be checked counts as failed, unless ``skip`` is set. ``key`` is an API key.
+    """
     failed = 0
-    with httpx.Client(base_url=address, timeout=60) as client:
-        for name in names:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=address, timeout=60, headers=headers) as client:
+        for name, check in named.items():
             try:
-                print(f"ok    {name}: {CHECKS[name](client, model)}")
+                print(f"ok    {name}: {check(client)}", flush=True)
+            except CheckSkippedError as why:
+                failed += not skip
+                print(f"{'skip ' if skip else 'FAIL '} {name}: {why}", flush=True)
             except (httpx.HTTPError, CheckFailedError) as error:
                 failed += 1
-                print(f"FAIL  {name}: {error}")
+                print(f"FAIL  {name}: {error}", flush=True)
     return failed
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse the command line; 0 when every check passed."""
+    """Parse the command line; 0 when every check passed. ``all`` skips models that are not installed."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--test", choices=["all", *CHECKS], default="all")
-    parser.add_argument("--model", default="t2v-A14B", help="task to generate with")
+    parser.add_argument("--test", choices=["all", "health", "models", *VIDEO_CHECKS], default="all")
+    parser.add_argument("--model", help="task to generate with (default: the kind's own)")
     parser.add_argument("--url", default=f"http://localhost:{os.environ.get('PORT', '8004')}")
     options = parser.parse_args(arguments)
-    names = list(CHECKS) if options.test == "all" else [options.test]
-    return 1 if run(names, options.url, options.model) else 0
+    everything = options.test == "all"
+    named = checks(None if everything else options.model)
+    chosen = named if everything else {options.test: named[options.test]}
+    key = os.environ.get("WANSERVE_API_KEY")
+    return 1 if run(chosen, options.url, skip=everything, key=key) else 0
 
 
 if __name__ == "__main__":
