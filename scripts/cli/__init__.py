@@ -1,0 +1,1 @@
+"""``wanserve``, the command line: one group, a file for each family of commands."""

@@ -1,0 +1,83 @@
+"""``wanserve jobs``, ``watch``, ``cancel`` and ``models``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scripts.cli.api_client import ApiClient, pass_api
+from scripts.cli.progress import show_until_final
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@click.option("--status", help="Only these: queued, in_progress, completed, failed, cancelled, expired.")
+@click.option("--task", help="Only those of this model.")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@_JSON
+@pass_api
+def jobs(api: ApiClient, /, *, as_json: bool, **wanted: object) -> None:
+    """List jobs, newest first."""
+    page = api.request(
+        "GET", "/jobs", params={name: value for name, value in wanted.items() if value is not None}
+    )
+    if as_json:
+        click.echo(json.dumps(page["jobs"], indent=2))
+        return
+    table = Table("id", "task", "status", "progress", "attempt", "created")
+    for job in page["jobs"]:
+        created = job["created_at"].replace("T", " ")[:16]
+        table.add_row(
+            job["id"], job["task"], job["status"], f"{job['progress']} %", str(job["attempt"]), created
+        )
+    Console().print(table)
+
+
+@click.command()
+@click.argument("job_id")
+@pass_api
+def watch(api: ApiClient, job_id: str) -> None:
+    """Follow a job with a progress bar until it has ended."""
+    job = show_until_final(api, job_id)
+    click.echo(job["video_url"])
+
+
+@click.command()
+@click.argument("job_ids", nargs=-1, required=True)
+@pass_api
+def cancel(api: ApiClient, job_ids: tuple[str, ...]) -> None:
+    """Cancel jobs, queued or running."""
+    for job_id in job_ids:
+        job = api.request("POST", f"/jobs/{job_id}/cancel")
+        asked = " (the worker stops at its next step)" if job["status"] == "in_progress" else ""
+        click.echo(f"{job_id}  {job['status']}{asked}")
+
+
+@click.command()
+@_JSON
+@pass_api
+def models(api: ApiClient, as_json: bool) -> None:
+    """List the models, who serves them, and how much they have to do."""
+    found = api.request("GET", "/models")["models"]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    table = Table("task", "makes video from", "installed", "workers", "queued", "default size")
+    for model in found:
+        installed = "tiny" if model["tiny"] else "yes" if model["installed"] else "no"
+        table.add_row(
+            model["id"],
+            ", ".join(model["accepts"]).replace("-to-video", ""),
+            installed,
+            str(model["workers"]),
+            str(model["queued"]),
+            model["defaults"]["size"],
+        )
+    Console().print(table)
+    for model in found:
+        if model["install"]:
+            click.echo(f"{model['id']}: {model['install']}")

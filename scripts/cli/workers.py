@@ -1,0 +1,84 @@
+"""``wanserve workers``: who works, and taking one out of the rotation."""
+
+from __future__ import annotations
+
+import click
+from celery import Celery
+from rich.console import Console
+from rich.table import Table
+
+from jobs.connect import open_store
+from jobs.embedded import broker_url
+from jobs.errors import JobsError
+from jobs.settings import JobsSettings, load_settings
+from jobs.state import Worker
+
+_ANSWER_SECONDS = 3.0
+
+
+@click.group()
+def workers() -> None:
+    """List workers, drain one, let it take jobs again. Reads REDIS_URL or DATA_DIR as the service does."""
+
+
+@workers.command(name="list")
+def show() -> None:
+    """List the workers heard of lately."""
+    table = Table("worker", "queues", "last heard of")
+    now, found = _workers()
+    for worker in found:
+        table.add_row(worker.name, ", ".join(worker.queues), f"{now - worker.seen_at:.0f} s ago")
+    Console().print(table)
+
+
+@workers.command()
+@click.argument("name")
+def drain(name: str) -> None:
+    """Have a worker finish its job and take no other, until it is resumed or restarted."""
+    worker = _named(name)
+    _tell(worker, "cancel_consumer")
+    click.echo(f"{name} takes no more jobs. `wanserve workers resume {name}` undoes that.")
+
+
+@workers.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Have a drained worker take jobs again."""
+    _tell(_named(name), "add_consumer")
+    click.echo(f"{name} takes jobs again.")
+
+
+def _workers() -> tuple[float, list[Worker]]:
+    store = open_store(load_settings(JobsSettings))
+    try:
+        return store.now(), store.workers()
+    except JobsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _named(name: str) -> Worker:
+    _, found = _workers()
+    for worker in found:
+        if worker.name == name:
+            return worker
+    known = ", ".join(worker.name for worker in found) or "none"
+    raise click.ClickException(f"No worker is called {name}. Heard of lately: {known}.")
+
+
+def _tell(worker: Worker, command: str) -> None:
+    """Celery's remote control: a worker that is asked so keeps its running job."""
+    app = Celery(
+        "wanserve", broker=broker_url(load_settings(JobsSettings).redis_address), set_as_current=False
+    )
+    for queue in worker.queues:
+        answers = app.control.broadcast(
+            command,
+            arguments={"queue": queue},
+            destination=[worker.name],
+            reply=True,
+            timeout=_ANSWER_SECONDS,
+        )
+        if not answers:
+            raise click.ClickException(
+                f"{worker.name} does not answer. Is it running? `wanserve workers list`"
+            )
