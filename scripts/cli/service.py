@@ -15,8 +15,8 @@ _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 def up() -> None:
     """Run everything on this machine until Ctrl-C: Redis, the gateway, workers.
 
-    Tiny models take the place of those that MODELS_DIR does not name. PORT, DATA_DIR, MODELS_DIR and the rest of docs/settings.md
-    choose the parts.
+    Tiny models take the place of those that MODELS_DIR does not name. PORT, DATA_DIR and the other variables
+    of docs/settings.md choose the parts.
     """
     serve.main()
 

@@ -1,0 +1,122 @@
+"""The command line, run as a user runs it, against the whole service."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Service, free_port
+from wan_models.pipelines.video import probe_mp4
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("--size", "64*64", "--frames", "5", "--steps", "3", "--seed", "1")
+
+
+def wanserve(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.cli", *words],
+        env=os.environ | {"COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def cli(service: Service):
+    """The command line, pointed at the running service."""
+
+    def run(*words: str) -> str:
+        done = wanserve(*words, WANSERVE_URL=service.address)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+def test_a_prompt_becomes_a_file(cli, tmp_path):
+    file = tmp_path / "out.mp4"
+    assert cli("generate", "a cat", *SMALL, "-o", str(file)) == str(file)
+    assert probe_mp4(file).frames == 5
+
+
+def test_a_job_is_submitted_listed_watched_and_cannot_be_cancelled_afterwards(cli, service):
+    job_id = cli("generate", "a cat", *SMALL)
+    assert cli("watch", job_id).endswith(f"/videos/{job_id}.mp4")
+    listed = json.loads(cli("jobs", "--json", "--status", "completed"))
+    assert job_id in {job["id"] for job in listed}
+    assert job_id in cli("jobs")
+    late = wanserve("cancel", job_id, WANSERVE_URL=service.address)
+    assert late.returncode == 1
+    assert "completed" in late.stderr
+
+
+def test_a_running_job_is_cancelled(cli, service):
+    job_id = cli("generate", "a cat", "--size", "256*128", "--steps", "100")
+    assert job_id in cli("cancel", job_id)
+    assert service.finished(job_id)["status"] == "cancelled"
+
+
+def test_models_are_listed(cli):
+    assert "t2v-A14B" in cli("models")
+    assert {model["id"] for model in json.loads(cli("models", "--json"))} >= {"t2v-A14B", "ti2v-5B"}
+
+
+def test_a_refusal_is_told_in_the_words_of_the_service(service):
+    refused = wanserve("generate", "a cat", "--frames", "6", WANSERVE_URL=service.address)
+    assert refused.returncode == 1
+    assert "Nearest valid: 5 and 9" in refused.stderr
+
+
+def test_a_service_that_is_not_there_is_told_of_with_what_to_do():
+    absent = wanserve("jobs", WANSERVE_URL=f"http://127.0.0.1:{free_port()}")
+    assert absent.returncode == 1
+    assert "wanserve up" in absent.stderr
+
+
+def test_a_drained_worker_takes_no_job_until_it_is_resumed(cli, service):
+    data_dir = str(service.log.with_suffix(""))
+    listed = wanserve("workers", "list", DATA_DIR=data_dir)
+    name = next(word for word in listed.stdout.split() if word.startswith("cpu@"))
+    assert wanserve("workers", "drain", name, DATA_DIR=data_dir).returncode == 0
+    try:
+        job_id = cli("generate", "a cat", *SMALL, "--priority", "high")
+        assert service.job(job_id)["status"] == "queued"
+    finally:
+        assert wanserve("workers", "resume", name, DATA_DIR=data_dir).returncode == 0
+    assert service.finished(job_id)["status"] == "completed"
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_running_service(service):
+    port = service.address.rpartition(":")[2]
+    well = wanserve("doctor", DATA_DIR=str(service.log.with_suffix("")), PORT=port)
+    assert well.returncode == 0, well.stdout
+    assert "Nothing is in the way." in well.stdout
+
+
+def test_the_doctor_names_each_fault_of_a_broken_setup(tmp_path: Path):
+    broken = wanserve(
+        "doctor",
+        REDIS_URL=f"redis://127.0.0.1:{free_port()}",
+        S3_ENDPOINT=f"http://127.0.0.1:{free_port()}",
+        S3_BUCKET="videos",
+        S3_ACCESS_KEY="a",
+        S3_SECRET_KEY="b",
+        DATA_DIR=str(tmp_path),
+        HOST="192.0.2.1",
+    )
+    assert broken.returncode == 1
+    for part in ("redis", "artifacts", "models", "port 8004"):
+        assert f"FAIL {part}" in broken.stdout, broken.stdout
+    assert "4 of these need mending" in broken.stderr
+
+
+def test_the_doctor_explains_settings_that_cannot_be_read():
+    wrong = wanserve("doctor", LEASE_SECONDS="soon")
+    assert wrong.returncode == 1
+    assert "LEASE_SECONDS" in wrong.stderr
