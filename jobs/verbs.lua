@@ -14,6 +14,7 @@
 -- P ready:{queue}            ZSET  queued ids in the order they are taken: by class, then by creation
 -- P ready:{queue}:{tenant}   ZSET  the same of one tenant
 -- P heads:{queue}            ZSET  "{id} {tenant}" of every tenant's first, in the same order
+-- P active:{queue}  ZSET    queued and running ids: what an autoscaler counts; nothing here reads it
 -- P leases          ZSET    running ids by the time their lease ends
 -- P deadlines       ZSET    ids by the time they have waited, or run, for too long
 -- P retention       ZSET    final ids by the time their record is removed
@@ -157,6 +158,7 @@ local function enter(job, state)
     store(job, { finished = int(now), expires = int(expires) })
     erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max')
     redis.call('ZADD', P .. 'retention', expires, job.id)
+    redis.call('ZREM', key('active', job.queue), job.id)
     compact_log(job)
   end
 end
@@ -169,7 +171,7 @@ local function move(job, verb, target, data)
     if job.state then redis.call('ZREM', index(scope, job, source), job.id) end
     redis.call('ZADD', index(scope, job, target), 0, job.id)
   end
-  if job.state then leave(job) end
+  if job.state then leave(job) else redis.call('ZADD', key('active', job.queue), 0, job.id) end
   store(job, { state = target })
   enter(job, target)
   post(job, emit(job, target, data))
