@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
@@ -18,6 +20,7 @@ from jobs.settings import load_settings
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
 
+MAX_SOCKET_MESSAGE_BYTES = 4096  # nobody has anything to say
 GRACE_SECONDS = 25  # for open downloads; orchestrators commonly kill after 30
 
 
@@ -34,9 +37,17 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def allow_many_connections() -> None:
+    """Let this process open as many files as it may: each connection is one, and shells commonly say 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where no limit is set at all, none can be asked for
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(GatewaySettings)
+    allow_many_connections()
     configure_logging(settings.log_level)
     end_with_keeper()
     try:
@@ -54,6 +65,8 @@ def main() -> None:
             access_log=settings.log_level == "DEBUG",  # clients poll
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # it takes memory of every connection, for messages this small
         )
         Server(config, parts.watch).run()
 

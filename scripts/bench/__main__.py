@@ -12,13 +12,15 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from scripts.bench import gateway, growth, memory, overhead
+from scripts.bench import gateway, growth, memory, overhead, streams, webhooks
 from scripts.bench.report import Figure, machine, show
 from scripts.bench.workspace import Workspace
 
 BENCHMARKS: Mapping[str, Callable[[Workspace], Iterator[Figure]]] = {
     "submit": gateway.measure_submit,
     "status": gateway.measure_status,
+    "streams": streams.measure,
+    "webhooks": webhooks.measure,
     "overhead": overhead.measure,
     "growth": growth.measure,
     "memory": memory.measure,
