@@ -46,12 +46,26 @@ def install(spec: ModelSpec, models_dir: Path) -> None:
 
     target = model_path(models_dir, spec.id)
     if target.exists():
-        sys.exit(f"{target} exists but is incomplete. Move it away, then try again.")
+        if not convert(target):
+            sys.exit(f"{target} exists but is incomplete. Move it away, then try again.")
+        return
     partial = target.with_name(f".{spec.id}.partial")
     snapshot_download(spec.repository, local_dir=partial)
     shutil.rmtree(partial / ".cache", ignore_errors=True)
+    convert(partial)
     partial.rename(target)
     print(f"Installed {spec.id} in {target}.")
+
+
+def convert(folder: Path) -> bool:
+    """Convert a folder that is laid out as Wan publishes speech to video. Say whether it was one."""
+    if not (folder / "wav2vec2-large-xlsr-53-english").is_dir():
+        return False
+    from wan_models.pipelines.s2v.original import convert_original  # noqa: PLC0415 - torch comes with it
+
+    print(f"Converting {folder}.")
+    convert_original(folder)
+    return True
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
