@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.description import enrich
 from api.errors import MEDIA_TYPE
 from api.event_view import EventView
 from api.schemas import PresignRequest, Problem
@@ -46,7 +47,7 @@ def complete(description: dict[str, Any]) -> dict[str, Any]:
         schemas.update(_schemas(model))
     for kind in BODIES:
         schemas[_form_name(kind)] = _form_schema(kind)
-    return description
+    return enrich(description)
 
 
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:

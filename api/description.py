@@ -1,0 +1,106 @@
+"""What makes the OpenAPI description a guide: names, examples, and ways from one operation to the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from api.gate import OPEN
+
+KEY = "key"
+ABOUT = """
+Ask for a video with one of the operations under **generate**: the answer is a **job**. Ask how it is doing
+(`GET /jobs/{job_id}`), or be told as it happens (`GET /jobs/{job_id}/events`), until its `status` is one of
+`completed`, `failed`, `cancelled` and `expired`. A completed job has its video at `video_path`.
+
+Requests take an API key (`Authorization: Bearer wk_...`), unless the service has none and serves its own
+machine alone.
+Every error is a problem document (RFC 9457). Every answer has an `X-Request-Id`.
+"""
+_TAGS = {
+    "generate": "Asking for videos.",
+    "inputs": "Sending files ahead of the jobs that use them.",
+    "jobs": "How jobs are doing, and stopping them.",
+    "events": "Hearing of jobs as things happen to them.",
+    "videos": "Finished videos.",
+    "webhooks": "Having your own server told of jobs.",
+    "service": "What the service offers, and how it is.",
+}
+_CAT = {"prompt": "A cat playing in a garden", "size": "1280*720", "frame_num": 17, "base_seed": 42}
+_EXAMPLES: Mapping[str, dict[str, Any]] = {
+    "TextToVideo": {"task": "t2v-A14B", **_CAT},
+    "ImageToVideo": {"task": "i2v-A14B", **_CAT, "image_path": "https://example.com/cat.jpg"},
+    "TextImageToVideo": {"task": "ti2v-5B", "prompt": _CAT["prompt"], "base_seed": 42},
+    "SpeechToVideo": {
+        "task": "s2v-14B",
+        "prompt": "A person speaking naturally",
+        "image_path": "https://example.com/portrait.jpg",
+        "audio_path": "https://example.com/speech.wav",
+    },
+    "Animation": {
+        "task": "animate-14B",
+        "prompt": "A character that dances",
+        "src_root_path": "https://example.com/performance.zip",
+    },
+}
+_JOB = "$response.body#/id"
+_JOB_LINKS: Mapping[str, dict[str, Any]] = {
+    "status": {"operationId": "get_job", "parameters": {"job_id": _JOB}},
+    "events": {"operationId": "follow_job", "parameters": {"job_id": _JOB}},
+    "cancel": {"operationId": "cancel_job", "parameters": {"job_id": _JOB}},
+    "video": {"operationId": "get_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
+    "delete": {"operationId": "delete_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
+}
+
+
+def enrich(description: dict[str, Any]) -> dict[str, Any]:
+    """Complete a description in place, and return it."""
+    description["info"]["description"] = ABOUT.strip()
+    used = {tag for _, _, operation in _operations(description) for tag in operation.get("tags", ())}
+    description["tags"] = [{"name": tag, "description": about} for tag, about in _TAGS.items() if tag in used]
+    description["components"]["securitySchemes"] = {
+        KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "wk_<id>_<secret>"}
+    }
+    description["security"] = [{KEY: []}, {}]  # a service without keys takes none
+    for method, path, operation in _operations(description):
+        operation["operationId"] = _name(method, path, operation["operationId"])
+        if path in OPEN:
+            operation["security"] = []
+        _add_examples(operation)
+        _add_links(operation)
+    return description
+
+
+def _operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def _name(method: str, path: str, generated: str) -> str:
+    """The name of the function alone: FastAPI appends the path and the method to it."""
+    name = generated.removesuffix(f"_{method}").removesuffix(re.sub(r"\W", "_", path))
+    return name.replace("get_", "head_", 1) if method == "head" else name
+
+
+def _add_examples(operation: dict[str, Any]) -> None:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    example = _EXAMPLES.get(_referred(body))
+    if example:
+        body["example"] = example
+
+
+def _add_links(operation: dict[str, Any]) -> None:
+    """From every answer that is a job to what can be done with it."""
+    for response in operation["responses"].values():
+        if _referred(response.get("content", {}).get("application/json", {})) == "JobView":
+            own = operation["operationId"]
+            response["links"] = {
+                name: link for name, link in _JOB_LINKS.items() if link["operationId"] != own
+            }
+
+
+def _referred(media: dict[str, Any]) -> str:
+    """The name of the schema that a body has."""
+    return str(media.get("schema", {}).get("$ref", "")).rsplit("/", 1)[-1]
