@@ -67,9 +67,20 @@ def enrich(description: dict[str, Any]) -> dict[str, Any]:
         operation["operationId"] = _name(method, path, operation["operationId"])
         if path in OPEN:
             operation["security"] = []
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = without_null(parameter["schema"])
         _add_examples(operation)
         _add_links(operation)
     return description
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field that is left out rather than null: parameters and forms cannot say null."""
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    if not options:
+        return schema
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return {**rest, **options[0]} if len(options) == 1 else {**rest, "anyOf": options}
 
 
 def _operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

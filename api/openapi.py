@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.description import enrich
+from api.description import enrich, without_null
 from api.errors import MEDIA_TYPE
 from api.event_view import EventView
 from api.schemas import PresignRequest, Problem
@@ -67,4 +67,5 @@ def _form_schema(kind: type[VideoBody]) -> dict[str, Any]:
     for field in kind.sources:
         described = schema["properties"][field]
         schema["properties"][field] = {**file, "description": described.get("description", "")}
-    return {**schema, "title": _form_name(kind)}
+    properties = {name: without_null(field) for name, field in schema["properties"].items()}
+    return {**schema, "title": _form_name(kind), "properties": properties}

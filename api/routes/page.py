@@ -1,26 +1,34 @@
-"""The page for people."""
+"""The pages for people: the videos, and the description of the API."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import APIRouter, Response
 
+_PAGES = {"/": "index.html", "/docs": "docs.html"}
+
 
 def page_router() -> APIRouter:
-    """The route of ``/``. The file is read once, when the app is made."""
-    page = files("api").joinpath("static/index.html").read_text(encoding="utf-8")
-    headers = {"cache-control": "no-cache", "content-security-policy": content_policy(page)}
+    """The routes of the pages. Their files are read once, when the app is made."""
     router = APIRouter()
+    for path, name in _PAGES.items():
+        page = files("api").joinpath("static", name).read_text(encoding="utf-8")
+        router.add_api_route(path, _serving(page), include_in_schema=False)
+    return router
 
-    @router.get("/", include_in_schema=False)
+
+def _serving(page: str) -> Callable[[], Awaitable[Response]]:
+    headers = {"cache-control": "no-cache", "content-security-policy": content_policy(page)}
+
     async def get_page() -> Response:
         return Response(page, headers=headers, media_type="text/html")
 
-    return router
+    return get_page
 
 
 def content_policy(page: str) -> str:

@@ -82,7 +82,11 @@ class Gateway:
 
     def finish(self, job_id: str, video: bytes = VIDEO) -> Job:
         """Claim a job, store its video and publish that."""
-        job, key = self.claim(job_id), f"{job_id}/1.mp4"
+        return self.publish(self.claim(job_id), video)
+
+    def publish(self, job: Job, video: bytes = VIDEO) -> Job:
+        """Store the video of a claimed job, and end it."""
+        key = f"{job.id}/1.mp4"
         source = self.videos / "made.mp4"
         source.write_bytes(video)
         self.parts.artifacts.put(key, source)

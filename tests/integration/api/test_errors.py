@@ -37,7 +37,7 @@ def assert_problem(answer, status: int) -> None:
         ("GET", "/nowhere", 404),
         ("GET", "/jobs/", 404),
         ("GET", "/../etc/passwd", 404),
-        ("GET", "/docs", 404),
+        ("GET", "/redoc", 404),
         ("PUT", "/jobs", 405),
         ("PROPFIND", "/jobs", 405),
         ("GET", URL, 405),

@@ -114,8 +114,9 @@ def test_every_answer_has_a_request_id_even_that_to_a_crash(gateway, monkeypatch
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing_but_its_own(gateway):
-    answer = gateway.client.get("/")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_needs_nothing_from_elsewhere_and_runs_nothing_but_its_own(gateway, path):
+    answer = gateway.client.get(path)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", answer.text)
     assert not re.search(r"""<[^>]*\s(on\w+|style)\s*=""", answer.text)
