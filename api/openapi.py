@@ -62,7 +62,7 @@ def _form_name(kind: type[VideoBody]) -> str:
 
 def _form_schema(kind: type[VideoBody]) -> dict[str, Any]:
     """The same fields, where an input may be the file itself."""
-    schema = kind.model_json_schema()
+    schema = _schemas(kind)[kind.__name__]
     file = {"type": "string", "format": "binary"}
     for field in kind.sources:
         described = schema["properties"][field]
