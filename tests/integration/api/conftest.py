@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 from starlette.testclient import TestClient
 
 from api.access import Access, Anonymous
@@ -141,7 +142,7 @@ def parts_with(
     """Parts around a store. ``feed`` is the Redis to hear of job events from. Nothing is cached."""
     tiny = InstalledModel("t2v-A14B", videos / "wan" / "t2v-A14B", tiny=True)
     models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
-    assert isinstance(store, RedisJobStore)
+    redis = store._redis if isinstance(store, RedisJobStore) else Redis(port=1)  # which nobody asks
     load = Load(store, CATALOG, fresh_seconds=0)
     watch = changes.pop("watch", None) or Watch(store.get, RedisFeed(feed) if feed else None)
     artifacts = changes.get("artifacts") or LocalArtifactStore(videos / "artifacts")
@@ -154,7 +155,7 @@ def parts_with(
         "follow": Follow(store, watch, load),
         "admissions": Admissions(load),
         "limiter": Limiter(unlimited(), Limits()),
-        "webhooks": Webhooks(WebhookStore(store._redis), Outbound({"127.0.0.1"})),
+        "webhooks": Webhooks(WebhookStore(redis), Outbound({"127.0.0.1"})),
         "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
     }
     return Parts(store=store, nudge=nudge, **(given | changes))
