@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wan_models.checkpoints import Checkpoints
+from wan_models.options import PipelineOptions
 from wan_models.request import VideoRequest
 
 OnStep = Callable[[int, int], None]
@@ -33,13 +34,14 @@ class GeneratedVideo:
 
     ``frames`` is a uint8 tensor on the CPU, [frames, height, width, 3], 0 to 255. ``metrics`` holds
     seconds by name (``denoise_seconds`` with the text encoding, ``decode_seconds``, ``seconds_per_step``),
-    ``resumed_step``, the last step that an earlier attempt took, and ``peak_memory_mb`` of the GPU, None
-    on a CPU. The seconds are those of this attempt. ``audio`` is what is heard with it, a ``Sound`` of
-    ``wan_models.pipelines.sound``, None for a silent video.
+    ``resumed_step``, the last step that an earlier attempt took, ``peak_memory_mb`` of the GPU, None on a
+    CPU, and ``acceleration``, a mapping of what was in effect. The seconds are those of this attempt.
+    ``audio`` is what is heard with it, a ``Sound`` of ``wan_models.pipelines.sound``, None for a silent
+    video.
     """
 
     frames: Any
-    metrics: Mapping[str, float | None]
+    metrics: Mapping[str, Any]
     audio: Any = None
 
 
@@ -60,10 +62,8 @@ class Pipeline(Protocol):
 class PipelineLoader(Protocol):
     """What the catalog's ``module:Class`` names: a pipeline class that loads from a folder."""
 
-    def __call__(self, path: Path, *, offload: bool = False) -> Pipeline:
+    def __call__(self, path: Path, options: PipelineOptions) -> Pipeline:
         """Load the model in a folder onto this process's device.
-
-        With ``offload``, only the part of it that is in use is kept in the device's memory.
 
         Raises:
             GenerationError: the device has too little memory, or failed.

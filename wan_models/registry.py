@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -9,14 +10,16 @@ from typing import cast
 from wan_models.catalog import CATALOG
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.models_dir import installed_model
+from wan_models.options import PipelineOptions
 from wan_models.pipeline import Pipeline, PipelineLoader
 
 
 class Registry:
     """Loads models from a models directory and keeps the one used last warm."""
 
-    def __init__(self, models_dir: Path) -> None:
+    def __init__(self, models_dir: Path, options: PipelineOptions | None = None) -> None:
         self._models_dir = models_dir
+        self._options = options or PipelineOptions()
         self._warm: tuple[str, bool, Pipeline] | None = None
 
     def load(self, task: str, *, offload: bool = False) -> Pipeline:
@@ -40,7 +43,7 @@ class Registry:
             raise ModelNotInstalledError(task)
         if self._warm:
             self.free()  # two models at once may not fit: the old one goes before the new one comes
-        pipeline = _import(where)(model.path, offload=offload)
+        pipeline = _import(where)(model.path, replace(self._options, offload=offload))
         self._warm = (task, offload, pipeline)
         return pipeline
 

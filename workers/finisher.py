@@ -33,7 +33,7 @@ class RawVideo:
 
     frames: Any
     fps: int
-    metrics: dict[str, float | None]
+    metrics: dict[str, Any]
     audio: Any = None
 
 
@@ -86,7 +86,7 @@ class Finisher:
             self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
 
 
-def _result(video: RawVideo, metrics: dict[str, float | None]) -> dict[str, Any]:
+def _result(video: RawVideo, metrics: dict[str, Any]) -> dict[str, Any]:
     """What the record of a completed job tells of its video, beside where it is."""
     frames, height, width, _ = video.frames.shape
     return {
@@ -94,7 +94,9 @@ def _result(video: RawVideo, metrics: dict[str, float | None]) -> dict[str, Any]
         "height": height,
         "frames": frames,
         "fps": video.fps,
-        "metrics": {name: value and round(value, 4) for name, value in metrics.items()},
+        "metrics": {
+            name: round(value, 4) if isinstance(value, float) else value for name, value in metrics.items()
+        },
     }
 
 

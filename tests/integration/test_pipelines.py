@@ -7,8 +7,9 @@ import torch
 
 from tests.integration.ways import POSE_FRAMES, WAYS, Way
 from wan_models.errors import GenerationStoppedError
+from wan_models.options import PipelineOptions
 from wan_models.pipeline import Pipeline
-from wan_models.pipelines.diffusion import _to_uint8
+from wan_models.pipelines.engine import _to_uint8
 from wan_models.pipelines.fake import FakePipeline
 from wan_models.pipelines.video import encode_mp4
 from wan_models.registry import Registry
@@ -26,7 +27,7 @@ def way(kind: str) -> Way:
 
 @pytest.fixture
 def pipeline(kind: str, way: Way, warm: dict[str, Pipeline], tmp_path: Path) -> Pipeline:
-    return FakePipeline(tmp_path) if kind == "fake" else warm[way.task]
+    return FakePipeline(tmp_path, PipelineOptions()) if kind == "fake" else warm[way.task]
 
 
 # What every pipeline promises
@@ -89,6 +90,7 @@ def test_the_measures_have_these_names(pipeline, way, media):
         "seconds_per_step",
         "resumed_step",
         "peak_memory_mb",
+        "acceleration",
     }
 
 

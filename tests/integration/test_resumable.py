@@ -116,7 +116,7 @@ def test_a_run_may_be_resumed_again_and_again(text_to_video):
 def test_the_pipeline_is_left_as_it_was(text_to_video):
     text_to_video.stop_behind(2)
     text_to_video.run(text_to_video.checkpoints)
-    pipe = text_to_video.pipeline._pipe
+    pipe = text_to_video.pipeline._engine.pipe
     assert type(pipe.scheduler) is UniPCMultistepScheduler
     assert "prepare_latents" not in vars(pipe)
 

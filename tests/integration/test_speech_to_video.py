@@ -56,7 +56,7 @@ def test_a_video_of_several_clips_counts_the_steps_of_all(pipeline, media):
 
 def test_a_later_clip_goes_on_from_the_one_before(pipeline, media):
     motions = []
-    transformer = pipeline._pipe.transformer
+    transformer = pipeline._engine.pipe.transformer
     hook = transformer.register_forward_pre_hook(
         lambda _module, _args, named: motions.append((named["drop_motion_frames"], named["motion_latents"])),
         with_kwargs=True,

@@ -42,7 +42,7 @@ def spied(pipeline: TextToVideoPipeline) -> Iterator[list[tuple[str, torch.Tenso
     def spy(expert: str) -> Callable[..., None]:
         return lambda _module, _args, kwargs: calls.append((expert, kwargs["hidden_states"].clone()))
 
-    pipe = pipeline._pipe
+    pipe = pipeline._engine.pipe
     hooks = [
         expert.register_forward_pre_hook(spy(name), with_kwargs=True)
         for name, expert in (("high", pipe.transformer), ("low", pipe.transformer_2))
@@ -75,7 +75,7 @@ def test_a_fault_of_the_model_is_a_generation_error_and_leaves_it_usable(two_exp
         raise torch.OutOfMemoryError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(two_experts._pipe.vae, "decode", out_of_memory)
+        patch.setattr(two_experts._engine.pipe.vae, "decode", out_of_memory)
         with pytest.raises(GenerationError, match="out of memory"):
             frames_of(two_experts, request)
     assert torch.equal(frames_of(two_experts, request), before)
@@ -83,7 +83,7 @@ def test_a_fault_of_the_model_is_a_generation_error_and_leaves_it_usable(two_exp
 
 def test_hooks_are_freed_after_a_run_that_was_stopped(two_experts, monkeypatch):
     freed: list[bool] = []
-    monkeypatch.setattr(two_experts._pipe, "maybe_free_model_hooks", lambda: freed.append(True))
+    monkeypatch.setattr(two_experts._engine.pipe, "maybe_free_model_hooks", lambda: freed.append(True))
 
     def stop(_step: int, _steps: int) -> None:
         raise GenerationStoppedError

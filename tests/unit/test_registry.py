@@ -13,6 +13,7 @@ from wan_models import registry
 from wan_models.catalog import CATALOG
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.models_dir import InstalledModel
+from wan_models.options import PipelineOptions
 from wan_models.registry import Registry
 
 ALIVE: weakref.WeakSet["StubPipeline"] = weakref.WeakSet()
@@ -21,9 +22,9 @@ ALIVE: weakref.WeakSet["StubPipeline"] = weakref.WeakSet()
 class StubPipeline:
     """Notes which of its kind were alive when it was loaded."""
 
-    def __init__(self, path: Path, *, offload: bool = False) -> None:
+    def __init__(self, path: Path, options: PipelineOptions) -> None:
         self.path = path
-        self.offload = offload
+        self.offload = options.offload
         self.met = {other.path.name for other in ALIVE}
         self.itself = self  # like a real pipeline, freed by the collector alone
         ALIVE.add(self)

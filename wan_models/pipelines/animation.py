@@ -10,8 +10,10 @@ from diffusers import WanAnimatePipeline
 
 from wan_models.catalog import MAX_ANIMATION_FRAMES, Size
 from wan_models.errors import UnusableInputError
+from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
-from wan_models.pipelines.diffusion import generate_video, load_pipe, text_arguments
+from wan_models.pipelines.arguments import text_arguments
+from wan_models.pipelines.engine import Engine
 from wan_models.pipelines.footage import Footage, read_footage
 from wan_models.pipelines.picture import contain, open_picture
 from wan_models.request import VideoRequest
@@ -24,8 +26,8 @@ class AnimationPipeline:
     ``ref``; to put it into a video also that video, ``bg``, and a ``mask`` that is white where it goes.
     """
 
-    def __init__(self, path: Path, *, offload: bool = False) -> None:
-        self._pipe = load_pipe(WanAnimatePipeline, path, offload=offload)
+    def __init__(self, path: Path, options: PipelineOptions) -> None:
+        self._engine = Engine(WanAnimatePipeline, path, options)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video, as long as the pose video; see the Pipeline protocol."""
@@ -45,7 +47,7 @@ class AnimationPipeline:
             "guidance_scale": request.sample_guide_scale.high,
         }
         segments = ceil((len(pose.frames) - overlap) / (request.frame_num - overlap))
-        return generate_video(self._pipe, request, run, arguments, segments=segments)
+        return self._engine.generate(request, run, arguments, segments=segments)
 
     def _scene(self, run: Run, size: Size, request: VideoRequest, pose: Footage) -> dict[str, Any]:
         """Where the character goes. Both videos lie over the pose video, pixel by pixel."""
@@ -59,7 +61,7 @@ class AnimationPipeline:
         return {"mode": "replace", **frames}
 
     def _face_size(self) -> Size:
-        side = self._pipe.transformer.config.motion_encoder_size
+        side = self._engine.pipe.transformer.config.motion_encoder_size
         return Size(side, side)
 
     def _read(self, run: Run, name: str, size: Size, request: VideoRequest) -> Footage:

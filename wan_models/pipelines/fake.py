@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
 from wan_models.request import VideoRequest
 
@@ -13,9 +14,9 @@ from wan_models.request import VideoRequest
 class FakePipeline:
     """Stands in for a model where the path around it is what matters, in tests above all."""
 
-    def __init__(self, path: Path, *, offload: bool = False) -> None:
+    def __init__(self, path: Path, options: PipelineOptions) -> None:
         self.path = path
-        self.offload = offload
+        self.options = options
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video; see the Pipeline protocol."""
@@ -27,4 +28,4 @@ class FakePipeline:
         metrics = dict.fromkeys(
             ("denoise_seconds", "decode_seconds", "seconds_per_step", "resumed_step"), 0.0
         )
-        return GeneratedVideo(frames, metrics | {"peak_memory_mb": None})
+        return GeneratedVideo(frames, metrics | {"peak_memory_mb": None, "acceleration": {}})

@@ -8,8 +8,10 @@ from typing import Any
 from diffusers import WanImageToVideoPipeline
 
 from wan_models.catalog import Size
+from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
-from wan_models.pipelines.diffusion import generate_video, guidance_arguments, load_pipe, text_arguments
+from wan_models.pipelines.arguments import guidance_arguments, text_arguments
+from wan_models.pipelines.engine import Engine
 from wan_models.pipelines.picture import cover, open_picture
 from wan_models.request import VideoRequest
 
@@ -17,12 +19,12 @@ from wan_models.request import VideoRequest
 class ImageToVideoPipeline:
     """A WanImageToVideoPipeline on this process's device."""
 
-    def __init__(self, path: Path, *, offload: bool = False) -> None:
-        self._pipe = load_pipe(WanImageToVideoPipeline, path, offload=offload)
+    def __init__(self, path: Path, options: PipelineOptions) -> None:
+        self._engine = Engine(WanImageToVideoPipeline, path, options)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video that begins with ``image``, and ends with ``last_image`` if there is one."""
-        return generate_video(self._pipe, request, run, image_arguments(request, run))
+        return self._engine.generate(request, run, image_arguments(request, run))
 
 
 def image_arguments(request: VideoRequest, run: Run) -> dict[str, Any]:

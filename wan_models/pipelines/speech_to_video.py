@@ -13,8 +13,10 @@ import torch
 
 from wan_models.catalog import CATALOG, Size
 from wan_models.errors import UnusableInputError
+from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
-from wan_models.pipelines.diffusion import generate_video, load_pipe, text_arguments
+from wan_models.pipelines.arguments import text_arguments
+from wan_models.pipelines.engine import Engine
 from wan_models.pipelines.footage import read_beginning
 from wan_models.pipelines.picture import open_picture
 from wan_models.pipelines.s2v.clips import count_clips, fitting_clip
@@ -29,8 +31,8 @@ _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.3, 60.0  # of the speech
 class SpeechToVideoPipeline:
     """A WanSpeechToVideoPipeline on this process's device."""
 
-    def __init__(self, path: Path, *, offload: bool = False) -> None:
-        self._pipe = load_pipe(WanSpeechToVideoPipeline, path, offload=offload)
+    def __init__(self, path: Path, options: PipelineOptions) -> None:
+        self._engine = Engine(WanSpeechToVideoPipeline, path, options)
 
     def generate(self, request: VideoRequest, run: Run) -> GeneratedVideo:
         """Make one video of ``image`` speaking ``audio``, with the poses of ``pose`` if there is one.
@@ -45,7 +47,7 @@ class SpeechToVideoPipeline:
         clips = count_clips(
             arguments["num_frames"], arguments["clip_frames"], start_from_image=arguments["start_from_image"]
         )
-        video = generate_video(self._pipe, request, run, arguments, segments=clips)
+        video = self._engine.generate(request, run, arguments, segments=clips)
         return replace(video, audio=sound.first(arguments["num_frames"] / request.fps))
 
 
