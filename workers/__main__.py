@@ -17,6 +17,8 @@ from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
+from wan_models.errors import LoraCatalogError
+from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus
 from workers.maintenance import Maintenance
@@ -117,7 +119,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         gpus = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
         queues = _queues(options.queues, settings.models_path)
-    except (GpuSelectionError, ValueError) as error:
+        read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
+    except (GpuSelectionError, LoraCatalogError, ValueError) as error:
         parser.error(str(error))
     supervise(settings, gpus, queues, options.host)
     return 0

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from jobs.settings import JobsSettings
+from wan_models.loras import read_loras
+from wan_models.options import PipelineOptions, StepCacheName
 
 
 class WorkerSettings(JobsSettings):
@@ -47,6 +49,46 @@ class WorkerSettings(JobsSettings):
     webhook_seconds: float = Field(
         15, ge=1, le=60, description="How long one attempt to deliver a webhook may take."
     )
+
+    attention_backend: str = Field(
+        "native",
+        pattern=r"^_?[a-z0-9_]{1,63}$",
+        description="Attention of the transformers, by the name that diffusers gives it.",
+    )
+    compile_blocks: bool = Field(
+        default=False,
+        description="Compile the transformers' blocks: slow for the first job of a size, then faster.",
+    )
+    step_cache: StepCacheName = Field(
+        "none",
+        description="Reuse of work between steps, `first-block` or `taylorseer`; faster, and another video.",
+    )
+    step_cache_threshold: float = Field(
+        0.05, gt=0, le=1, description="How much may change from step to step that `first-block` leaves out."
+    )
+    prompt_cache_entries: int = Field(
+        32, ge=0, le=4096, description="Texts to remember the encoding of, at 4 MB each."
+    )
+    vae_tiling: bool = Field(
+        default=False, description="Decode videos in tiles: less memory, more time, and another video."
+    )
+
+    @property
+    def pipeline_options(self) -> PipelineOptions:
+        """How this deployment wants its pipelines.
+
+        Raises:
+            LoraCatalogError: the catalog of adapters cannot be read.
+        """
+        return PipelineOptions(
+            attention=self.attention_backend,
+            compile_blocks=self.compile_blocks,
+            step_cache=self.step_cache,
+            step_cache_threshold=self.step_cache_threshold,
+            prompt_cache=self.prompt_cache_entries,
+            vae_tiling=self.vae_tiling,
+            loras=read_loras(self.loras_dir),
+        )
 
     @property
     def models_path(self) -> Path:

@@ -61,7 +61,7 @@ class Child:
         self.runner = Runner(
             worker=worker,
             store=store,
-            registry=Registry(settings.models_path),
+            registry=Registry(settings.models_path, settings.pipeline_options),
             keeper=keeper,
             outcome=outcome,
             finisher=finisher,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,9 +48,11 @@ def _load(pipe: Any, adapter: str, files: Mapping[str, Path]) -> None:
     for component, file in files.items():
         second = component == "transformer_2"
         try:
-            pipe.load_lora_weights(
-                file.parent, weight_name=file.name, adapter_name=adapter, load_into_transformer_2=second
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of peft, about what is wanted: several at once
+                pipe.load_lora_weights(
+                    file.parent, weight_name=file.name, adapter_name=adapter, load_into_transformer_2=second
+                )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise GenerationError(f"{file.name} is no adapter for this model: {error}") from error
 

@@ -42,7 +42,7 @@ def transformer(in_channels: int, out_channels: int) -> WanTransformer3DModel:
         out_channels=out_channels,
         num_attention_heads=2,
         attention_head_dim=HEAD_DIM,
-        num_layers=1,
+        num_layers=2,  # a step cache needs a first and a last one
         ffn_dim=32,
         freq_dim=32,
         text_dim=TEXT_DIM,
