@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from jobs.dispatch import Dispatcher
 from jobs.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from jobs.state import Job, JobState, Lease
+from workers.patience import insist
 
-_OFFER_SECONDS = 0.2
+PATIENCE_SECONDS = 3600
+"""How long a finished video is worth waiting for a store: the leases of a store that was away are kept."""
 
 _log = logging.getLogger(__name__)
 
@@ -20,11 +21,10 @@ class Attempts:
 
     Args:
         dispatcher: nudges the queue of a job that goes back to it.
-        patience_seconds: how long an outcome is offered to a store that is away: as long as the lease
-            may still be held.
+        patience_seconds: how long an outcome is offered to a store that is away.
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, patience_seconds: float) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._dispatcher = dispatcher
         self._patience_seconds = patience_seconds
 
@@ -34,21 +34,10 @@ class Attempts:
         An attempt that no longer holds the job, or cannot tell the store, is left to the rescue.
         """
         try:
-            job = self._insist(verb)
+            job = insist(verb, self._patience_seconds)
         except (LeaseLostError, JobNotFoundError, StoreUnavailableError) as error:
             _log.warning("Job %s, attempt %d: %s", lease.job_id, lease.attempt, error)
             return
         _log.info("Job %s, attempt %d: %s", job.id, lease.attempt, job.state)
         if job.state is JobState.QUEUED:
             self._dispatcher.nudge(job)
-
-    def _insist(self, verb: Callable[[], Job]) -> Job:
-        """A store that restarts must not cost a finished video: offer the outcome until it is in vain."""
-        give_up_at = time.monotonic() + self._patience_seconds
-        while True:
-            try:
-                return verb()
-            except StoreUnavailableError:
-                if time.monotonic() > give_up_at:
-                    raise
-                time.sleep(_OFFER_SECONDS)

@@ -212,7 +212,7 @@ def main(arguments: Sequence[str]) -> None:
     dispatcher = Dispatcher(broker_url(settings.redis_address))
     keeper = Keeper(
         open_store(settings),
-        Attempts(dispatcher, patience_seconds=settings.lease_seconds),
+        Attempts(dispatcher),
         options.worker,
         options.queues.split(","),
         lease_seconds=settings.lease_seconds,

@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from functools import partial
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -23,6 +24,9 @@ from workers.inputs import JobInputs
 from workers.lease import Hold, LeaseKeeper
 from workers.outcome import Outcome
 from workers.pace import Pace
+from workers.patience import insist
+
+_PATIENCE_SECONDS = 20  # for a store that is away; later a message finds the next job as well
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +65,8 @@ class Runner:
         Raises:
             StoreUnavailableError: the claim could not be made; the relay will send another message.
         """
-        job = self._store.claim(queue, self._worker)
+        nonce = uuid4().hex  # by which a claim whose answer got lost is known again
+        job = insist(lambda: self._store.claim(queue, self._worker, nonce), _PATIENCE_SECONDS)
         if job is None:
             _log.debug("No job of %s is there to be claimed", queue)
             return

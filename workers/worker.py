@@ -52,7 +52,7 @@ class Child:
         dispatcher = Dispatcher(broker_url(settings.redis_address))
         self._open.callback(dispatcher.close)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
-        attempts = Attempts(dispatcher, patience_seconds=settings.lease_seconds)
+        attempts = Attempts(dispatcher)
         outcome = Outcome(store, attempts, keeper)
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)

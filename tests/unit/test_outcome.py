@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-import workers.attempts
+import workers.patience
 from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
@@ -23,7 +23,7 @@ RESULT = {"artifact": "job_0001/1.mp4"}
 def clock(monkeypatch) -> Clock:
     """The store's and the outcome's."""
     clock = Clock()
-    monkeypatch.setattr(workers.attempts, "time", clock)
+    monkeypatch.setattr(workers.patience, "time", clock)
     return clock
 
 

@@ -13,7 +13,7 @@ import pytest
 import workers.upload
 from jobs.artifacts import Artifact
 from jobs.artifacts_local import LocalArtifactStore
-from jobs.errors import ArtifactStoreUnavailableError
+from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
 from tests.unit.worker_parts import (
@@ -230,6 +230,22 @@ def test_a_message_that_finds_no_job_to_claim_changes_nothing(bench):
     bench.runner.run(QUEUE)
     assert bench.store.get("job_0001").worker == "w2"
     assert bench.pipeline.steps == []
+
+
+def test_a_claim_whose_answer_got_lost_is_made_again_and_gives_the_same_job(bench):
+    claim, lost = bench.store.claim, list[Job | None]()
+
+    def forgetful(*args: Any) -> Job | None:
+        job: Job | None = claim(*args)
+        if not lost:
+            lost.append(job)
+            raise StoreUnavailableError("The answer got lost.")
+        return job
+
+    bench.store.claim = forgetful
+    job = bench.run(bench.submit())
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
+    assert [claimed.id for claimed in lost if claimed] == [job.id]
 
 
 class TestACancel:
