@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis import Redis
 
 from jobs.errors import JobNotFoundError, JobsError
@@ -33,6 +33,7 @@ IDS = [f"job_{number}" for number in range(4)]
 EDGES = {(t.source, t.target) for t in TRANSITIONS}
 
 jobs = st.sampled_from(IDS)
+keys = st.sampled_from([("k", "same", "t1"), ("k", "other", "t1"), ("k", "same", "t2")])
 limits = st.sampled_from([None, 1, 2])
 workers = st.sampled_from(["w1", "w2"])
 whose = st.sampled_from(["holder", "holder", "holder", "holder", "other worker", "older attempt"])
@@ -90,12 +91,21 @@ class Machine(RuleBasedStateMachine):
         pace_key=st.sampled_from(["", "kind"]),
         digest=st.sampled_from(["", "d"]),
         reuse=st.booleans(),
-        key=st.sampled_from([None, None, ("k", "same", "t1"), ("k", "other", "t2")]),
     )
-    def submit(self, job, key, **wanted):
-        idempotency = IdempotencyKey(*key) if key else None
-        new = NewJob(id=job, queue="q", spec={"n": job}, steps=9, idempotency=idempotency, **wanted)
+    def submit(self, job, **wanted):
+        self.hand_in(job, **wanted)
+
+    @rule(job=jobs, digest=st.sampled_from(["", "d"]), key=keys)
+    def submit_by_a_key_of_the_clients_own(self, job, digest, key):
+        self.hand_in(job, tenant="a", digest=digest, idempotency=IdempotencyKey(*key))
+
+    def hand_in(self, job: str, **wanted: Any) -> None:
+        new = NewJob(id=job, queue="q", spec={"n": job}, steps=9, **wanted)
         self.both(lambda store: store.submit(new))
+
+    @initialize(in_progress=limits)
+    def begin_with_a_cap(self, in_progress):
+        self.cap("a", None, in_progress)
 
     @rule(worker=workers, nonce=st.sampled_from([None, "x", "y"]))
     def claim(self, worker, nonce):
