@@ -36,7 +36,15 @@ jobs = st.sampled_from(IDS)
 keys = st.sampled_from([("k", "same", "t1"), ("k", "other", "t1"), ("k", "same", "t2")])
 limits = st.sampled_from([None, 1, 2])
 workers = st.sampled_from(["w1", "w2"])
-whose = st.sampled_from(["holder", "holder", "holder", "holder", "other worker", "older attempt"])
+whose = st.sampled_from([*["holder"] * 4, "other worker", "older attempt", "of any job"])
+ends = st.sampled_from(
+    [
+        lambda store, lease: store.succeed(lease, {"by": lease.worker}),
+        lambda store, lease: store.retry(lease, JobError("oom", "No memory.")),
+        lambda store, lease: store.fail(lease, JobError("bad", "No good.")),
+        lambda store, lease: store.release(lease),
+    ]
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -65,7 +73,10 @@ class Machine(RuleBasedStateMachine):
         return answers[0]
 
     def lease(self, job_id: str, whose: str) -> Lease:
-        """The lease that a process with this knowledge would use, held or not."""
+        """The lease that a process with this knowledge would use, held or not; most are of running jobs."""
+        running = [job.id for job in self.reference.find(JobFilter(state=JobState.IN_PROGRESS))]
+        if running and whose != "of any job":
+            job_id = running[IDS.index(job_id) % len(running)]
         try:
             job = self.reference.get(job_id)
         except JobNotFoundError:
@@ -119,42 +130,25 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda store: store.set_caps(tenant, Caps(queued=queued, in_progress=in_progress)))
         self.most[tenant] = in_progress
 
-    @rule(token=st.sampled_from(["t1", "t2"]))
-    def reserve(self, token):
-        self.both(lambda store: store.reserve("a", "k", token))
-
-    @rule(token=st.sampled_from(["t1", "t2"]))
-    def unreserve(self, token):
-        self.both(lambda store: store.unreserve("a", "k", token))
-
-    @rule(worker=workers)
-    def announce(self, worker):
-        self.both(lambda store: store.announce(worker, ["q"]))
+    @rule(token=st.sampled_from(["t1", "t2"]), reserved=st.booleans())
+    def keep_a_key(self, token, reserved):
+        self.both(lambda store: (store.reserve if reserved else store.unreserve)("a", "k", token))
 
     @rule(job=jobs, whose=whose, step=st.integers(0, 9), stage=st.sampled_from(["loading", "denoising"]))
     def heartbeat(self, job, whose, step, stage):
         lease = self.lease(job, whose)
         self.both(lambda store: store.heartbeat(lease, Progress(stage, step, 9)))
 
-    @rule(job=jobs, whose=whose)
-    def succeed(self, job, whose):
+    @rule(job=jobs, whose=whose, end=ends, times=st.sampled_from([1, 1, 2]))
+    def end_an_attempt(self, job, whose, end, times):
         lease = self.lease(job, whose)
-        self.both(lambda store: store.succeed(lease, {"by": lease.worker}))
+        for _ in range(times):
+            self.both(lambda store: end(store, lease))
 
-    @rule(job=jobs, whose=whose)
-    def retry(self, job, whose):
-        lease = self.lease(job, whose)
-        self.both(lambda store: store.retry(lease, JobError("oom", "No memory.")))
-
-    @rule(job=jobs, whose=whose)
-    def fail(self, job, whose):
-        lease = self.lease(job, whose)
-        self.both(lambda store: store.fail(lease, JobError("bad", "No good.")))
-
-    @rule(job=jobs, whose=whose)
-    def release(self, job, whose):
-        lease = self.lease(job, whose)
-        self.both(lambda store: store.release(lease))
+    @rule(job=jobs)
+    def cancel_what_runs(self, job):
+        lease = self.lease(job, "holder")
+        self.both(lambda store: store.cancel(lease.job_id))
 
     @rule(job=jobs)
     def cancel(self, job):
@@ -171,6 +165,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self):
+        self.both(lambda store: store.announce("w1", ["q"]))
         self.both(lambda store: store.rescue())
         self.both(lambda store: store.bury())
         self.both(lambda store: store.expire())
