@@ -1,0 +1,124 @@
+"""What the classifier sees of a query: its concepts and their order, words, letters, and what came with it.
+
+Concepts carry meaning across languages and subjects ("make … video" in any of them); words and letters
+catch what the lexicon does not know; attachments stand beside each concept, as "say" asks for one thing
+with a portrait and for another without.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from routing.lexicon import Hit, Lexicon
+from routing.text import Token, guess_language, normalise, tokens
+
+HEAD, TAIL = 1200, 400
+"""Characters of a long query that are read: what is wanted stands at its beginning or its end."""
+
+_CONCEPT, _PAIR, _PLACE, _GIVEN, _WORD, _BIGRAM, _LETTERS = 1.0, 0.7, 1.0, 1.0, 0.6, 0.5, 0.25
+_QUOTED = re.compile(r"[\"「『].+[\"」』]|(?<!\w)'[^']+'(?!\w)")
+_SHAPES = {
+    "question mark": re.compile(r"[?？]"),
+    "quoted": _QUOTED,
+    "colon": re.compile(r"\w\s?[:：]\s?\S"),
+    "seconds": re.compile(r"\b\d+\s?-?(s|sec|secs|second|seconds|segundos|secondes|sekunden|秒|초|सेकंड|секунд)\b|\d秒|\d초"),
+    "size": re.compile(r"\b(4k|\d{3,4}p|\d+[*x]\d{3,4}|16:9|9:16)\b"),
+    "code": re.compile(r"[{}=;<>]|\(\)|```|\bdef\b"),
+    "sum": re.compile(r"\d\s*[-+*/^=]\s*\d"),
+}
+_SHORT, _MEDIUM, _LONG = 2, 5, 14
+
+
+def given(attachments: Sequence[str], modalities: Iterable[str]) -> str:
+    """A name for what came with a query: the kinds attached, else those only announced, else nothing."""
+    if attachments:
+        kinds = "+".join(sorted(set(attachments)))
+        return f"{kinds}, several" if len(attachments) > len(set(attachments)) else kinds
+    announced = "+".join(sorted(set(modalities) - {"text"}))
+    return f"announced {announced}" if announced else "nothing"
+
+
+def features(
+    query: str, attachments: Sequence[str], modalities: Iterable[str], lexicon: Lexicon, language: str | None = None
+) -> dict[str, float]:
+    """Names and values of a query's features.
+
+    Args:
+        query: as the client wrote it.
+        attachments: kind of each attachment.
+        modalities: kinds that the client announces.
+        lexicon: the concepts to look for.
+        language: one of ``LANGUAGES`` if the client says which.
+    """
+    query = query if len(query) <= HEAD + TAIL else f"{query[:HEAD]} {query[-TAIL:]}"
+    text = normalise(query)
+    words = tokens(text)
+    hits = lexicon.find(words, language or guess_language(query, words))
+    found: dict[str, float] = {}
+    origin = given(attachments, modalities)
+    found.update(_of_concepts(hits, origin))
+    found.update(_of_words(words))
+    found.update(_of_letters(words))
+    found.update(_of_shape(text, words, origin))
+    return found
+
+
+def _of_concepts(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]]:
+    # A place may hold several concepts ("avatar" is a face and a person): order is one of places.
+    places: dict[int, list[str]] = {}
+    for hit in hits:
+        places.setdefault(hit.start, []).append(hit.concept)
+    order = list(places.values())
+    for concept in {hit.concept for hit in hits}:
+        yield f"concept {concept}", _CONCEPT
+        yield f"{origin}: {concept}", _GIVEN
+    for before, after in zip(order, order[1:], strict=False):
+        yield from ((f"{one} > {other}", _PAIR) for one in before for other in after)
+    for name, place in (("first", order[:1]), ("second", order[1:2]), ("last", order[-1:])):
+        for concepts in place:
+            yield from ((f"{name} {concept}", _PLACE) for concept in concepts)
+            yield from ((f"{origin}: {name} {concept}", _PLACE / 2) for concept in concepts)
+    for one, other in zip(order[:1], order[1:2], strict=False):
+        yield from ((f"begins {a} {b}", _PLACE) for a in one for b in other)
+
+
+def _of_words(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
+    spaced = [word.text for word in words if not word.is_run]
+    yield from ((f"word {word}", _WORD) for word in set(spaced))
+    yield from ((f"words {a} {b}", _BIGRAM) for a, b in zip(spaced, spaced[1:], strict=False))
+    if spaced:
+        yield f"begins with {spaced[0]}", _WORD
+
+
+def _of_letters(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
+    for word in words:
+        sizes = (1, 2, 3) if word.is_run else (4, 5)
+        padded = word.text if word.is_run else f"_{word.text}_"
+        for size in sizes:
+            for at in range(len(padded) - size + 1):
+                yield f"letters {padded[at : at + size]}", _LETTERS
+
+
+def _of_shape(text: str, words: Sequence[Token], origin: str) -> Iterator[tuple[str, float]]:
+    yield f"given {origin}", _GIVEN
+    yield from ((f"given some {kind}", _GIVEN) for kind in re.findall(r"\w+", origin))
+    for name, pattern in _SHAPES.items():
+        if pattern.search(text):
+            yield f"shape {name}", _CONCEPT
+            yield f"{origin}: shape {name}", _GIVEN / 2
+    count = sum(len(word.text) // 2 if word.is_run else 1 for word in words)
+    length = "tiny" if count <= _SHORT else "short" if count <= _MEDIUM else "medium" if count <= _LONG else "long"
+    yield f"length {length}", _CONCEPT / 2
+    yield f"{origin}: length {length}", _GIVEN / 2
+
+
+def scores(found: Mapping[str, float], weights: Mapping[str, Sequence[float]], bias: Sequence[float]) -> list[float]:
+    """The linear score of each class; features without weights count nothing."""
+    total = list(bias)
+    for name, value in found.items():
+        row = weights.get(name)
+        if row is not None:
+            for index, weight in enumerate(row):
+                total[index] += value * weight
+    return total
