@@ -27,7 +27,7 @@ from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
 from api.parts import Parts
-from api.routes import events, generate, health, jobs, models, uploads, videos, webhooks
+from api.routes import events, generate, health, jobs, models, route, uploads, videos, webhooks
 from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
@@ -37,6 +37,8 @@ from jobs.connect import open_artifacts, open_keys, open_limits, open_store, ope
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.outbound import Outbound
+from routing.classifier import load_classifier
+from routing.router import Router
 from wan_models.catalog import CATALOG
 from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
@@ -86,6 +88,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             intake=open_intake(settings, artifacts),
             loras=read_loras(settings.loras_dir),
             webhooks=Webhooks(open_webhooks(settings), Outbound(settings.webhook_hosts)),
+            desk=Router(load_classifier()),
             public_url=settings.public_url,
             origins=settings.origins,
         )
@@ -117,6 +120,6 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    modules = (generate, uploads, jobs, events, videos, webhooks, models, health)
+    modules = (generate, route, uploads, jobs, events, videos, webhooks, models, health)
     routers = [module.router for module in modules]
     return [route for router in (*routers, page_router()) for route in router.routes]

@@ -6,6 +6,7 @@ clients read, ``error_type`` what fal's do; ``title``, ``status`` and ``detail``
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -141,6 +142,9 @@ _KINDS: dict[type[Exception], Kind] = {
         "The artifact store does not answer",
         headers=_LATER,
     ),
+    refusals.UnroutableError: Kind(
+        _S.SERVICE_UNAVAILABLE, "no_model", "Nothing here can do what the query asks for", headers=_LATER
+    ),
     Exception: _UNEXPECTED,
 }
 _FRAMEWORK = {
@@ -185,9 +189,15 @@ def problem_response(connection: HTTPConnection, error: Exception) -> Response:
         ),
         error_type=kind.code,
     )
-    return Response(
-        problem.model_dump_json(), kind.status, _headers(connection, error, kind), media_type=MEDIA_TYPE
-    )
+    content = json.dumps(problem.model_dump(mode="json") | _extension(error), ensure_ascii=False)
+    return Response(content, kind.status, _headers(connection, error, kind), media_type=MEDIA_TYPE)
+
+
+def _extension(error: Exception) -> dict[str, Any]:
+    """Members that only some problems have."""
+    if isinstance(error, refusals.UnroutableError):
+        return {"route": error.route.model_dump(mode="json")}
+    return {}
 
 
 def _kind(error: Exception) -> Kind:

@@ -14,10 +14,11 @@ POLLS_PER_JOB = 20  # a client that polls as told sees a job about so often unti
 
 @dataclass(frozen=True, slots=True)
 class QueueLoad:
-    """What is known of a queue: live workers that serve it, and how long its jobs take, by pace key."""
+    """What is known of a queue: live workers, how long its jobs take, by pace key, and how many wait."""
 
     workers: int = 0
     paces: Mapping[str, Pace] = field(default_factory=dict)
+    queued: int = 0
 
     @property
     def pace(self) -> float | None:

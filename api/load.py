@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from api.cached import Cached
 from api.eta import QueueLoad, eta_seconds
 from jobs.errors import StoreUnavailableError
-from jobs.state import Job
+from jobs.state import Job, JobFilter, JobState
 from jobs.store import JobStore
 
 FRESH_SECONDS = 1
@@ -65,7 +65,11 @@ class Load:
     def _read(self) -> _Snapshot:
         try:
             serving = Counter(queue for worker in self._store.workers() for queue in worker.queues)
-            queues = {queue: QueueLoad(serving[queue], self._store.paces(queue)) for queue in self._queues}
+            queues = {queue: self._load(queue, serving[queue]) for queue in self._queues}
             return _Snapshot(queues, self._store.now() - self._clock())
         except StoreUnavailableError:
             return _Snapshot()
+
+    def _load(self, queue: str, workers: int) -> QueueLoad:
+        waiting = self._store.count(JobFilter(queue=queue, state=JobState.QUEUED))
+        return QueueLoad(workers, self._store.paces(queue), waiting)

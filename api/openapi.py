@@ -11,6 +11,7 @@ from api.errors import MEDIA_TYPE
 from api.event_view import EventView
 from api.schemas import PresignRequest, Problem
 from api.webhooks import NewWebhook
+from routing.query import RouteQuery
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -43,7 +44,7 @@ def body_of(kind: type[VideoBody]) -> dict[str, Any]:
 def complete(description: dict[str, Any]) -> dict[str, Any]:
     """Add the models that are referred to by name: the problem, and the bodies that we read ourselves."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, EventView, NewWebhook, PresignRequest, *BODIES):
+    for model in (Problem, EventView, NewWebhook, PresignRequest, RouteQuery, *BODIES):
         schemas.update(_schemas(model))
     for kind in BODIES:
         schemas[_form_name(kind)] = _form_schema(kind)

@@ -21,6 +21,7 @@ from api.watch import Watch
 from api.webhooks import Webhooks
 from jobs.artifacts import ArtifactStore
 from jobs.state import Job
+from routing.router import Router
 from wan_models.loras import NO_LORAS, LoraCatalog
 from wan_models.models_dir import InstalledModel
 
@@ -34,8 +35,8 @@ class Parts:
     ``loras`` are the adapters that requests may name.
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
     ones by task, ``access`` tells who calls, ``limiter`` how often they may and ``admissions`` when their
-    jobs are taken, ``intake`` takes in bodies and files, ``public_url`` begins absolute links in place of
-    the address a request came to, and pages of ``origins`` may call from browsers.
+    jobs are taken, ``intake`` takes in bodies and files, ``desk`` routes queries, ``public_url`` begins
+    absolute links in place of the address a request came to, and pages of ``origins`` may call from browsers.
     """
 
     store: ClientStore
@@ -50,6 +51,7 @@ class Parts:
     intake: Intake
     admissions: Admissions
     webhooks: Webhooks
+    desk: Router
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()

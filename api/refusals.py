@@ -1,6 +1,9 @@
 """What the gateway itself refuses, as sentences. errors.py gives them their HTTP statuses."""
 
+from __future__ import annotations
+
 from jobs.limits import Allowance
+from routing.route import Route
 
 
 class RefusedError(Exception):
@@ -137,3 +140,11 @@ class ForeignOriginError(RefusedError):
 
     def __init__(self, origin: str) -> None:
         super().__init__(f"Pages of {origin} may not call this service. CORS_ORIGINS lists those that may.")
+
+
+class UnroutableError(RefusedError):
+    """Nothing here can do what a query asks for. ``route`` says what that would take."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__(route.reason)
+        self.route = route

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.state import JobState, Priority
+from routing.route import Route
 
 
 class View(BaseModel):
@@ -234,6 +235,12 @@ class Probe(View):
     """What a supervisor or a load balancer is told."""
 
     status: Literal["ok", "unavailable"]
+
+
+class RouteView(Route):
+    """A route, and what came of it where it was carried out."""
+
+    job: Annotated[JobView | None, Field(description="The job that `execute` started.")] = None
 
 
 class FieldError(View):

@@ -23,7 +23,7 @@ _TOLD = 3  # the concepts that an explanation names
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The intents by probability, most likely first (they sum to 1), and the concepts that spoke for the first."""
+    """Every intent and its probability, most likely first, and the concepts that spoke for the first."""
 
     ranking: tuple[tuple[str, float], ...]
     evidence: tuple[str, ...]

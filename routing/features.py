@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from routing.lexicon import Hit, Lexicon
+from routing.phrases import pattern, phrases
 from routing.text import Token, guess_language, normalise, tokens
 
 HEAD, TAIL = 1200, 400
 """Characters of a long query that are read: what is wanted stands at its beginning or its end."""
 
 _CONCEPT, _PAIR, _PLACE, _GIVEN, _WORD, _BIGRAM, _LETTERS = 1.0, 0.7, 1.0, 1.0, 0.6, 0.5, 0.25
-_QUOTED = re.compile(r"[\"「『].+[\"」』]|(?<!\w)'[^']+'(?!\w)")
-_SHAPES = {
-    "question mark": re.compile(r"[?？]"),
-    "quoted": _QUOTED,
-    "colon": re.compile(r"\w\s?[:：]\s?\S"),
-    "seconds": re.compile(r"\b\d+\s?-?(s|sec|secs|second|seconds|segundos|secondes|sekunden|秒|초|सेकंड|секунд)\b|\d秒|\d초"),
-    "size": re.compile(r"\b(4k|\d{3,4}p|\d+[*x]\d{3,4}|16:9|9:16)\b"),
-    "code": re.compile(r"[{}=;<>]|\(\)|```|\bdef\b"),
-    "sum": re.compile(r"\d\s*[-+*/^=]\s*\d"),
-}
 _SHORT, _MEDIUM, _LONG = 2, 5, 14
 
 
@@ -40,7 +32,11 @@ def given(attachments: Sequence[str], modalities: Iterable[str]) -> str:
 
 
 def features(
-    query: str, attachments: Sequence[str], modalities: Iterable[str], lexicon: Lexicon, language: str | None = None
+    query: str,
+    attachments: Sequence[str],
+    modalities: Iterable[str],
+    lexicon: Lexicon,
+    language: str | None = None,
 ) -> dict[str, float]:
     """Names and values of a query's features.
 
@@ -73,20 +69,20 @@ def _of_concepts(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]
     for concept in {hit.concept for hit in hits}:
         yield f"concept {concept}", _CONCEPT
         yield f"{origin}: {concept}", _GIVEN
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         yield from ((f"{one} > {other}", _PAIR) for one in before for other in after)
     for name, place in (("first", order[:1]), ("second", order[1:2]), ("last", order[-1:])):
         for concepts in place:
             yield from ((f"{name} {concept}", _PLACE) for concept in concepts)
             yield from ((f"{origin}: {name} {concept}", _PLACE / 2) for concept in concepts)
-    for one, other in zip(order[:1], order[1:2], strict=False):
+    for one, other in pairwise(order[:2]):
         yield from ((f"begins {a} {b}", _PLACE) for a in one for b in other)
 
 
 def _of_words(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
     spaced = [word.text for word in words if not word.is_run]
     yield from ((f"word {word}", _WORD) for word in set(spaced))
-    yield from ((f"words {a} {b}", _BIGRAM) for a, b in zip(spaced, spaced[1:], strict=False))
+    yield from ((f"words {a} {b}", _BIGRAM) for a, b in pairwise(spaced))
     if spaced:
         yield f"begins with {spaced[0]}", _WORD
 
@@ -103,17 +99,21 @@ def _of_letters(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
 def _of_shape(text: str, words: Sequence[Token], origin: str) -> Iterator[tuple[str, float]]:
     yield f"given {origin}", _GIVEN
     yield from ((f"given some {kind}", _GIVEN) for kind in re.findall(r"\w+", origin))
-    for name, pattern in _SHAPES.items():
-        if pattern.search(text):
+    for name, shape in phrases("shapes").items():
+        if pattern(shape).search(text):
             yield f"shape {name}", _CONCEPT
             yield f"{origin}: shape {name}", _GIVEN / 2
     count = sum(len(word.text) // 2 if word.is_run else 1 for word in words)
-    length = "tiny" if count <= _SHORT else "short" if count <= _MEDIUM else "medium" if count <= _LONG else "long"
+    length = (
+        "tiny" if count <= _SHORT else "short" if count <= _MEDIUM else "medium" if count <= _LONG else "long"
+    )
     yield f"length {length}", _CONCEPT / 2
     yield f"{origin}: length {length}", _GIVEN / 2
 
 
-def scores(found: Mapping[str, float], weights: Mapping[str, Sequence[float]], bias: Sequence[float]) -> list[float]:
+def scores(
+    found: Mapping[str, float], weights: Mapping[str, Sequence[float]], bias: Sequence[float]
+) -> list[float]:
     """The linear score of each class; features without weights count nothing."""
     total = list(bias)
     for name, value in found.items():

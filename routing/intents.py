@@ -38,11 +38,17 @@ _INTENTS = (
     Intent(name="t2v", service=_W, kind=Kind.TEXT_TO_VIDEO, wish="for a video made from a description"),
     Intent(name="i2v", service=_W, kind=Kind.IMAGE_TO_VIDEO, wish="to set a picture in motion"),
     Intent(
-        name="ti2v", service=_W, kind=Kind.TEXT_IMAGE_TO_VIDEO, wish="for a video of a picture and a text together"
+        name="ti2v",
+        service=_W,
+        kind=Kind.TEXT_IMAGE_TO_VIDEO,
+        wish="for a video of a picture and a text together",
     ),
     Intent(name="s2v", service=_W, kind=Kind.SPEECH_TO_VIDEO, wish="to make a portrait speak or sing"),
     Intent(
-        name="animate", service=_W, kind=Kind.ANIMATION, wish="to move or replace a character by another performance"
+        name="animate",
+        service=_W,
+        kind=Kind.ANIMATION,
+        wish="to move or replace a character by another performance",
     ),
     Intent(name="vllm", service=Service.VLLM, wish="for a text or an answer"),
     Intent(name="stt", service=Service.STT, wish="for what is said in a recording, as text"),

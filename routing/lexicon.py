@@ -47,7 +47,11 @@ class Lexicon:
         english = self._languages["en"]
         known = {*english.phrases, *english.stems}
         english.typos = {
-            typo: word for word in known if len(word) >= MIN_TYPO_LETTERS for typo in _typos(word) if typo not in known
+            typo: word
+            for word in known
+            if len(word) >= MIN_TYPO_LETTERS
+            for typo in _typos(word)
+            if typo not in known
         }
 
     def find(self, words: Sequence[Token], language: str) -> list[Hit]:
@@ -86,14 +90,18 @@ def load_lexicon() -> Lexicon:
 
 
 def _longest(words: Sequence[Token], index: int, sources: Sequence[_Words]) -> tuple[int, list[str]]:
-    """How many words the longest entry here takes, and its concepts; one word and none where there is none."""
+    """How many words the longest entry here takes, and its concepts; (1, []) where there is none."""
     for source in sources:
         found = _phrases(words, index, source) or _stem(words[index].text, source)
         if found:
             return found
     correct = sources[-1].typos.get(words[index].text)
     if correct is not None:
-        return _phrases([words[index]._replace(text=correct)], 0, sources[-1]) or _stem(correct, sources[-1]) or (1, [])
+        return (
+            _phrases([words[index]._replace(text=correct)], 0, sources[-1])
+            or _stem(correct, sources[-1])
+            or (1, [])
+        )
     return 1, []
 
 

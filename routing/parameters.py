@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from routing.numbers import Numbers, frame_num, nearest_size, read_numbers
-from routing.prompt import avoided, prompt_of, without
+from routing.phrases import without
+from routing.prompt import avoided, prompt_of
 from routing.query import RouteQuery
 from routing.speech import spoken_words, text_to_read
 from wan_models.catalog import Kind, ModelSpec
@@ -23,8 +24,11 @@ _WORDLESS = {  # for queries that say what to do and not what to show; they are 
 
 @dataclass(slots=True)
 class Body:
-    """The body of a request. ``missing`` are fields it cannot do without that the query does not give;
-    ``notes`` say where it is not quite what was asked for."""
+    """The body of a request.
+
+    ``missing`` are fields it cannot do without that the query does not give; ``notes`` say where it is
+    not quite what was asked for.
+    """
 
     fields: dict[str, Any] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -55,9 +59,9 @@ def video_body(query: RouteQuery, kind: Kind, spec: ModelSpec, language: str) ->
     """
     body, text = Body({"task": spec.id}), query.query
     said = spoken_words(text) if kind is Kind.SPEECH_TO_VIDEO else None
-    outside = without(text, [said[1]]) if said else text
+    outside = without(text, said[1]) if said else text
     numbers = read_numbers(outside)
-    negative, rest = avoided(without(outside, numbers.spans))
+    negative, rest = avoided(without(outside, *numbers.spans))
     body.fields["prompt"] = prompt_of(rest, language) or _WORDLESS.get(kind) or text[:MAX_PROMPT_CHARACTERS]
     if negative is not None:
         body.fields["negative_prompt"] = f"{spec.negative_prompt}, {negative}"

@@ -36,7 +36,7 @@ Modalities = Annotated[
 
 
 class Attachment(BaseModel):
-    """A file that belongs to the query. Without an address it counts for the choice, and is asked for later."""
+    """A file of the query. Without an address it counts for the choice, and is asked for later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,9 +63,12 @@ class Context(BaseModel):
         float | None, Field(strict=True, gt=0, le=3600, description="Longest video, in seconds.")
     ] = None
     max_wait: Annotated[
-        float | None, Field(strict=True, gt=0, description="Seconds from which on a queue counts as too long.")
+        float | None,
+        Field(strict=True, gt=0, description="Seconds from which on a queue counts as too long."),
     ] = None
-    language: Annotated[str | None, Field(strict=True, max_length=35, description="Of the query, as in `en`.")] = None
+    language: Annotated[
+        str | None, Field(strict=True, max_length=35, description="Of the query, as in `en`.")
+    ] = None
     seed: Annotated[int | None, Field(strict=True, ge=-1, le=MAX_SEED)] = None
     fps: Fps | None = None
 
@@ -78,12 +81,17 @@ class RouteQuery(BaseModel):
     query: Annotated[Query, Field(description="What somebody typed.")]
     modality: Annotated[Modalities, Field(description="What it comes as: one or a list.")] = ["text"]
     attachments: Annotated[
-        list[Attachment], Field(max_length=MAX_ATTACHMENTS, description="Files: `kind`, and `url` or `asset_id`.")
+        list[Attachment],
+        Field(max_length=MAX_ATTACHMENTS, description="Files: `kind`, and `url` or `asset_id`."),
     ] = []
     context: Annotated[Context, Field(description="Preferences and limits.")] = Context()
-    execute: Annotated[Flag, Field(description="Do it as well: start the job, or forward the request.")] = False
+    execute: Annotated[Flag, Field(description="Do it as well: start the job, or forward the request.")] = (
+        False
+    )
     stream: Annotated[Flag, Field(description="With `execute`: pass a text on while it is written.")] = False
-    enhance_prompt: Annotated[Flag, Field(description="Have the language model elaborate the prompt.")] = False
+    enhance_prompt: Annotated[Flag, Field(description="Have the language model elaborate the prompt.")] = (
+        False
+    )
 
     @property
     def kinds(self) -> list[str]:

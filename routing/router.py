@@ -43,7 +43,7 @@ _USABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """How a neighbouring service stands. ``model`` is the one to name in requests, None where it needs none."""
+    """How a neighbouring service stands. ``model`` is what to name in requests, None for nothing."""
 
     available: bool = False
     configured: bool = False
@@ -187,11 +187,7 @@ def _why(query: RouteQuery, found: Classification) -> str:
     words = f", going by its words for {', '.join(found.evidence)}" if found.evidence else ""
     kinds = f" and the attached {', '.join(dict.fromkeys(query.kinds))}" if query.kinds else ""
     usable = _USABLE[found.intent]
-    doubt = (
-        " Its attachments do not go with that."
-        if query.kinds and not usable & set(query.kinds)
-        else ""
-    )
+    doubt = " Its attachments do not go with that." if query.kinds and not usable & set(query.kinds) else ""
     return f"This asks {intent.wish}{words}{kinds}.{doubt}"
 
 

@@ -1,4 +1,4 @@
-"""Text as the classifier reads it: one spelling for what means the same, cut into words, in a known language."""
+"""Text as the classifier reads it: one spelling for what means the same, words, and the language."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from routing.phrases import pattern, phrases
+
 LANGUAGES = ("en", "zh", "es", "fr", "de", "pt", "ja", "ko", "ru", "hi")
 
 # Marks are dropped from Latin, Greek and Cyrillic letters alone: those of other scripts are letters.
 _MARKS = re.compile("[\u0300-\u036f]")
-_QUOTES = str.maketrans("’‘“”„«»`", "''\"\"\"\"\"'")
+_QUOTES = {
+    ord(mark): plain
+    for plain, marks in (("'", "\u2019\u2018`"), ('"', "\u201c\u201d\u201e\xab\xbb"))
+    for mark in marks
+}
 # Words of scripts that put spaces between them; runs of those that do not; vowel signs belong to Hindi's.
-_TOKEN = re.compile(r"(?P<run>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)|[\w\u0900-\u0963\u0970-\u097f]+(?:'\w+)?")
+_TOKEN = re.compile(
+    r"(?P<run>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)|[\w\u0900-\u0963\u0970-\u097f]+(?:'\w+)?"
+)
 
+_LETTER = re.compile(r"\w")
+_MOSTLY = 0.25
+_SPELLING = 1.5  # how many common words a telling spelling is worth
 _SCRIPTS = {
     "ja": re.compile("[\u3040-\u30ff]"),
     "ko": re.compile("[\uac00-\ud7af]"),
@@ -23,25 +34,10 @@ _SCRIPTS = {
     "hi": re.compile("[\u0900-\u097f]"),
     "ru": re.compile("[\u0400-\u04ff]"),
 }
-_COMMON_WORDS = {
-    "en": "the a an of and to in is it that for on with this my me i you please can from make what how do are",
-    "es": "el la los las un una de del que en con para por mi es y se al esta este haz como lo su al sobre hola",
-    "fr": "le la les un une des de du que qui en dans avec pour par mon ma est et au aux cette ce fais sur une",
-    "de": "der die das den dem ein eine einen einer und von mit im in auf fur zu ist aus mir dieses diese bitte mein",
-    "pt": "o a os as um uma de do da que em no na com para por meu minha e esta este faca gere crie sobre neste ela",
-}
-_STOPWORDS = {language: frozenset(words.split()) for language, words in _COMMON_WORDS.items()}
-# Letters and spellings that tell the Romance languages and German from each other and from English.
-_TELLTALES = {
-    "es": re.compile(r"[ñ¿¡]|ción\b|ídeo|\bdel\b|\bhaz\b|\bvoz\b"),
-    "fr": re.compile(r"[çœêîûù]|\b[dljcnmst]'\w|\bqu'|\beux?\b|éo\b"),
-    "de": re.compile(r"[äöüß]|\bsch|ung\b|\bich\b"),
-    "pt": re.compile(r"[ãõ]|ção\b|\bvocê\b|\bnão\b"),
-}
 
 
 class Token(NamedTuple):
-    """A word, or a run of characters of a script that writes no spaces. ``start`` is its place in the text."""
+    """A word, or a run of characters of a script without spaces. ``start`` is its place in the text."""
 
     start: int
     text: str
@@ -50,7 +46,9 @@ class Token(NamedTuple):
 
 def normalise(text: str) -> str:
     """Lower case, plain quotes, no accents on Latin or Cyrillic letters, and no full-width forms."""
-    decomposed = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold())
+    decomposed = unicodedata.normalize(
+        "NFD", unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold()
+    )
     return unicodedata.normalize("NFC", _MARKS.sub("", decomposed))
 
 
@@ -67,7 +65,9 @@ def guess_language(text: str, words: list[Token]) -> str:
         words: the tokens of the same text, normalised.
     """
     for language, script in _SCRIPTS.items():
-        if len(script.findall(text)) * 4 >= len(re.findall(r"\w", text)) or (language == "ja" and script.search(text)):
+        share = len(script.findall(text)) / max(1, len(_LETTER.findall(text)))
+        # Japanese and Chinese share characters, but kana are Japanese alone.
+        if share > _MOSTLY or (share and language == "ja"):
             return language
     scores = Counter(dict(_scores(text.casefold(), words)))
     best, score = scores.most_common(1)[0]
@@ -75,7 +75,7 @@ def guess_language(text: str, words: list[Token]) -> str:
 
 
 def _scores(text: str, words: list[Token]) -> Iterator[tuple[str, float]]:
-    for language, common in _STOPWORDS.items():
-        telltales = _TELLTALES.get(language)
-        found = 1.5 * len(telltales.findall(text)) if telltales else 0
-        yield language, found + sum(word.text in common for word in words)
+    for language, known in phrases("languages").items():
+        common = known["words"].split()
+        spellings = len(pattern(known["spellings"]).findall(text)) if "spellings" in known else 0
+        yield language, _SPELLING * spellings + sum(word.text in common for word in words)

@@ -15,7 +15,16 @@ from routing.lexicon import load_lexicon
 
 DATA = Path(__file__).parent.parent.parent / "tests" / "data" / "routing"
 _KINDS = {"i": "image", "a": "audio", "v": "video", "p": "pose"}
-_BEFORE = ("please ", "can you ", "could you please ", "hey, ", "I want you to ", "Hi! ", "pls ", "i'd like you to ")
+_BEFORE = (
+    "please ",
+    "can you ",
+    "could you please ",
+    "hey, ",
+    "I want you to ",
+    "Hi! ",
+    "pls ",
+    "i'd like you to ",
+)
 _AFTER = (" please", " thanks", " asap", "!", " for me", " thank you")
 _VARIED, _FILLED = 0.3, 0.35  # weights of a query made from another, and of a sentence with a gap filled
 
@@ -67,7 +76,9 @@ _NEEDS: dict[str, Callable[[set[str]], bool]] = {
     "stt": lambda said: "transcribe" in said,
     "animate": lambda said: bool(said & {"transfer", "replace"}) and bool(said & {"video", "motion"}),
     "s2v": lambda said: "lipsync" in said or ("speak" in said and bool(said & {"image", "face"})),
-    "multimodal": lambda said: bool(said & {"describe", "summarize", "question"}) and bool(said & {"image", "video"}),
+    "multimodal": lambda said: (
+        bool(said & {"describe", "summarize", "question"}) and bool(said & {"image", "video"})
+    ),
 }
 
 
@@ -83,7 +94,11 @@ def _with_typo(query: str, dice: random.Random) -> str:
         return query
     match = dice.choice(words)
     word, at = match[0], dice.randrange(1, len(match[0]) - 1)
-    slips = (word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:], word[:at] + word[at + 1] + word[at] + word[at + 2 :])
+    slips = (
+        word[:at] + word[at + 1 :],
+        word[:at] + word[at] + word[at:],
+        word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+    )
     return query[: match.start()] + dice.choice(slips) + query[match.end() :]
 
 

@@ -72,11 +72,13 @@ def main(splits: Sequence[str]) -> None:
     classifier = load_classifier()
     for split in splits or ("test", "fresh"):
         measured = measure(read_examples(split), classifier)
-        print(f"\n{split}: {measured.accuracy:.1%} of {len(measured.answers)}, service {measured.service_accuracy:.1%}")
+        print(f"\n{split}: {measured.accuracy:.1%} of {len(measured.answers)} queries,", end=" ")
+        print(f"{measured.service_accuracy:.1%} by service\n")
         print("\n".join([*confusion_table(measured), "", *language_table(measured), ""]))
         for example, got, confidence in measured.answers:
             if got != example.intent:
-                print(f"{example.intent} taken for {got} ({confidence:.2f}) {list(example.attachments)} {example.query}")
+                given = "+".join(example.attachments)
+                print(f"{example.intent} taken for {got} ({confidence:.2f}) [{given}] {example.query}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ _MIN_COUNT = 3  # features seen less often say nothing about other queries
 
 
 def train(examples: Sequence[Example]) -> Weights:
-    """Fit a multinomial logistic regression to the examples and their variations. Takes about half a minute."""
+    """Fit a multinomial logistic regression to the examples and their variations: half a minute."""
     rows, lexicon = training_set(examples), load_lexicon()
     found = [features(row.query, row.attachments, row.modalities, lexicon) for row in rows]
     counts = Counter(name for one in found for name in one)

@@ -1,0 +1,71 @@
+"""From a query in plain words to the service, the model and the request that fulfil it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from api.answer import answer
+from api.body import read_json
+from api.idempotency import PARAMETER, Reservation, reserved
+from api.links import Links
+from api.model_loads import model_loads
+from api.openapi import BODIES, PROBLEMS
+from api.parts import Parts, parts_of
+from api.present import job_view
+from api.principal import principal_of
+from api.refusals import UnroutableError
+from api.schemas import RouteView
+from api.submission import submit
+from jobs.state import Job
+from routing.intents import Service
+from routing.query import RouteQuery
+from routing.route import Route
+from wan_models.errors import InvalidRequestError
+
+router = APIRouter(prefix="/api/v1", tags=["route"], responses=PROBLEMS)
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RouteQuery"}}},
+    },
+    "parameters": [PARAMETER],
+}
+_KINDS = {f"/generate/{body.kind}": body for body in BODIES}
+_STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RouteView, "description": "The job is queued."}}
+
+
+@router.post("/route", response_model=RouteView, responses=_STARTED, openapi_extra=_BODY)
+async def route(request: Request) -> Response:
+    """Tell where a query goes; with `execute`, send it there."""
+    parts = parts_of(request)
+    query = RouteQuery.model_validate(await read_json(request, parts.intake.patience))
+    found = await run_in_threadpool(_route, query, parts)
+    if found.service is Service.WAN and found.model is None:
+        raise UnroutableError(found)
+    if not query.execute:
+        return answer(RouteView(**dict(found)))
+    async with reserved(request, parts.store) as reservation:
+        job = await _start(found, request, parts, reservation)
+    view = RouteView(**dict(found), job=job_view(job, parts.load, Links(request)))
+    return answer(view, status=202, headers={"location": f"/jobs/{job.id}"})
+
+
+def _route(query: RouteQuery, parts: Parts) -> Route:
+    return parts.desk.route(query, parts.desk.classify(query), model_loads(parts), {})
+
+
+async def _start(found: Route, request: Request, parts: Parts, reservation: Reservation | None) -> Job:
+    """Submit the job of a route, as the endpoint that it names would."""
+    if found.service is not Service.WAN:
+        raise UnroutableError(found)
+    for field in found.missing:
+        raise InvalidRequestError(field, "The query asks for this, and nothing is attached that could be it.")
+    body = _KINDS[found.endpoint or ""].model_validate(found.parameters)
+    work = partial(submit, body, parts, reservation, tenant=principal_of(request).tenant)
+    return await to_thread.run_sync(work, limiter=parts.intake.threads if body.given else None)
