@@ -5,12 +5,16 @@ from __future__ import annotations
 from routing.phrases import pattern, phrases
 from wan_models.fields import MAX_PROMPT_CHARACTERS
 
+_EDGE = 240  # characters; asking takes no more, and a bound keeps patterns from running away
+_MOST_THANKS = 3
+_MOST_AVOIDED = 5
+
 
 def avoided(query: str) -> tuple[str | None, str]:
     """What the video is to go without, if the query says so, and the query less that."""
     avoid = pattern(phrases("prompt")["avoid"])
     found = [match["what"].strip() for match in avoid.finditer(query)]
-    return (", ".join(found) or None), avoid.sub("", query)
+    return (", ".join(found[:_MOST_AVOIDED]) or None), avoid.sub("", query)
 
 
 def prompt_of(query: str, language: str) -> str:
@@ -20,15 +24,31 @@ def prompt_of(query: str, language: str) -> str:
         query: less everything that became a parameter of its own.
         language: whose ways of asking are known beside the English ones.
     """
-    text = _tidy(pattern(phrases("prompt")["thanks"]).sub("", query.strip()))
+    text = _without_thanks(_tidy(query))
     asking = phrases("asking")
-    for language_known in dict.fromkeys((language, "en")):
-        for way in asking[language_known]:
-            text = _tidy(pattern(way).sub("", text, count=1))
+    for way in (*asking[language], *(asking["en"] if language != "en" else ())):
+        text = _tidy(_without_asking(text, way))
     return text[:MAX_PROMPT_CHARACTERS].strip()
 
 
+def _without_thanks(text: str) -> str:
+    thanks = pattern(phrases("prompt")["thanks"])
+    for _ in range(_MOST_THANKS):
+        text = text[:-_EDGE] + thanks.sub("", text[-_EDGE:])
+    return text
+
+
+def _without_asking(text: str, way: str) -> str:
+    """The text less one way of asking, which stands at its beginning or its end, never far from there."""
+    asked = pattern(way)
+    if way.startswith("^"):
+        return asked.sub("", text[:_EDGE], count=1) + text[_EDGE:]
+    return text[:-_EDGE] + asked.sub("", text[-_EDGE:], count=1)
+
+
 def _tidy(text: str) -> str:
+    text = " ".join(text.split())
     for leftover, replacement in phrases("prompt")["leftovers"]:
         text = pattern(leftover).sub(replacement, text)
-    return text.strip()
+    edges = phrases("prompt")["edges"]
+    return text.lstrip(edges).rstrip(edges.rstrip(".!"))

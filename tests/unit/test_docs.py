@@ -8,9 +8,10 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from api.app import create_app, open_parts
-from api.schemas import JobView, PresignedUpload, UploadView
+from api.schemas import JobView, PresignedUpload, RouteView, UploadView
 from api.settings import GatewaySettings
 from jobs.state import TRANSITIONS, JobState
+from routing.query import RouteQuery
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -98,7 +99,7 @@ def listed_fields() -> list[list[str]]:
     return [re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) for table in tables]
 
 
-@pytest.mark.parametrize("model", [JobView, TextToVideo, UploadView, PresignedUpload])
+@pytest.mark.parametrize("model", [JobView, TextToVideo, UploadView, PresignedUpload, RouteQuery, RouteView])
 def test_the_api_page_lists_exactly_the_fields(model: type[BaseModel]):
     assert list(model.model_fields) in listed_fields()
 

@@ -36,12 +36,9 @@ from jobs.policy import Policy
 from jobs.state import Job, Progress
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
-<<<<<<< HEAD
 from jobs.webhook_store import WebhookStore
-=======
 from routing.classifier import load_classifier
 from routing.router import Router
->>>>>>> 1a34135 (Answer POST /api/v1/route, and start the job where it is told to)
 from wan_models.catalog import CATALOG
 from wan_models.models_dir import InstalledModel
 
