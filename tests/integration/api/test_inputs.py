@@ -310,6 +310,28 @@ class TestRefusals:
             assert "no paths" in refusal(gateway, IMAGE, field="image_path", json=body)
 
 
+class TestRepeating:
+    @staticmethod
+    def send(gateway, content: bytes, **fields):
+        headers = {"idempotency-key": "key-1"} if fields.pop("with_key", True) else {}
+        return gateway.client.post(IMAGE, data=COMMON | fields, files={"image": content}, headers=headers)
+
+    def test_the_same_form_under_a_key_gives_the_same_job_whatever_its_boundary(self, gateway):
+        first, second = (self.send(gateway, picture()) for _ in range(2))
+        assert first.json()["id"] == second.json()["id"]
+        assert keys(gateway) == [f"{first.json()['id']}/in/image.png"]
+
+    def test_another_file_under_the_key_is_another_request(self, gateway):
+        self.send(gateway, picture()).raise_for_status()
+        answer = self.send(gateway, picture(64, 96))
+        assert (answer.status_code, answer.json()["error_type"]) == (422, "idempotency_key_used")
+        assert len(keys(gateway)) == 1
+
+    def test_a_refused_form_gives_its_key_up(self, gateway):
+        assert self.send(gateway, b"not an image").status_code == 422
+        assert self.send(gateway, picture()).status_code == 202
+
+
 class TestWhatIsLeft:
     def test_inputs_go_when_the_job_cannot_be_written(self, gateway, monkeypatch):
         def away(_new):
