@@ -196,7 +196,8 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
 
 
 def test_a_reader_sees_nothing_of_the_gateways_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "/nonexistent")
-    monkeypatch.setenv("PYTHONSTARTUP", "/nonexistent")
-    monkeypatch.setenv("PYTHONDEVMODE", "garbage")
+    spy = tmp_path / "spy"
+    spy.mkdir()
+    (spy / "sitecustomize.py").write_text("raise SystemExit(1)")
+    monkeypatch.setenv("PYTHONPATH", str(spy))
     assert inspected(tmp_path, "image", picture()).width == 96
