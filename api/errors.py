@@ -100,6 +100,7 @@ _KINDS: dict[type[Exception], Kind] = {
     jobs.GpuTimeSpentError: Kind(_S.TOO_MANY_REQUESTS, "gpu_time_spent", "The GPU time of today is used up"),
     refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
+    refusals.PreviewNotFoundError: Kind(_S.NOT_FOUND, "preview_not_found", "There is no such picture"),
     refusals.VideoNotReadyError: Kind(_S.NOT_FOUND, "video_not_ready", "The job has no video"),
     jobs.InvalidTransitionError: Kind(_S.CONFLICT, "job_ended", "The job has already ended"),
     jobs.KeyReservedError: Kind(

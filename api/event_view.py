@@ -10,6 +10,7 @@ from pydantic import Field
 from api.follow import Happening
 from api.links import Links
 from api.load import Load
+from api.names import preview_path
 from api.present import job_view, percent
 from api.schemas import ErrorView, JobView, View
 from jobs.state import FINAL_STATES, Event, Job, JobState, Progress
@@ -33,6 +34,9 @@ class EventView(View):
     progress: Annotated[int, Field(ge=0, le=100, description="Percent; 100 only when completed.")]
     queue_position: Annotated[int | None, Field(description="1 is next; null unless queued now.")]
     eta_seconds: Annotated[int | None, Field(description="Until the video is there; null when unknown.")]
+    preview_url: Annotated[
+        str | None, Field(description="A new picture of what is being made, where one was asked for.")
+    ]
     error: Annotated[ErrorView | None, Field(description="What ended the job or its attempt.")]
     job: Annotated[JobView | None, Field(description="The job, in the event that ended it.")]
 
@@ -54,6 +58,7 @@ def event_view(happening: Happening, load: Load, links: Links) -> EventView:
         progress=percent(job) if ended else _percent(told),
         queue_position=job.ahead + 1 if waits and job.ahead is not None else None,
         eta_seconds=happening.eta_seconds if waits else None,
+        preview_url=links.absolute(preview_path(job.id, told.preview)) if told.preview else None,
         error=ErrorView(**event.data["error"]) if "error" in event.data else None,
         job=job_view(job, load, links) if ended else None,
     )
@@ -62,7 +67,8 @@ def event_view(happening: Happening, load: Load, links: Links) -> EventView:
 def _progress(event: Event, job: Job) -> Progress:
     """How far the attempt was: told by progress itself; a transition begins one anew, or ends it."""
     if event.type == "progress":
-        return Progress(event.data["stage"], event.data["step"], event.data["steps"])
+        told = event.data
+        return Progress(told["stage"], told["step"], told["steps"], told.get("preview", 0))
     if event.type in (JobState.QUEUED, JobState.IN_PROGRESS):
         return Progress(steps=job.progress.steps)
     return job.progress

@@ -43,6 +43,11 @@ def video_path(job_id: str) -> str:
     return f"/videos/{video_filename(job_id)}"
 
 
+def preview_path(job_id: str, step: int) -> str:
+    """The path that a picture of an unfinished video is served at."""
+    return f"/jobs/{job_id}/previews/{step}"
+
+
 def job_of_video(filename: str) -> str:
     """The id of the job that a video's file name belongs to.
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from api.eta import eta_seconds
 from api.links import Links
 from api.load import Load
-from api.names import video_filename, video_path
+from api.names import preview_path, video_filename, video_path
 from api.schemas import AttemptView, ErrorView, JobView, VideoView
 from jobs.state import Attempt, Job, JobError, JobState
 
@@ -38,6 +38,7 @@ def job_view(job: Job, load: Load, links: Links) -> JobView:
         expires_at=_utc_or_none(job.expires_at),
         video_path=video_path(job.id),
         video_url=links.absolute(video_path(job.id)) if job.state is JobState.COMPLETED else None,
+        preview_url=links.absolute(preview_path(job.id, progress.preview)) if progress.preview else None,
         error=_error_view(job.error),
         warnings=list(job.spec.get("warnings", ())),
         metrics=result.get("metrics"),

@@ -114,6 +114,13 @@ class VideoNotFoundError(RefusedError):
         super().__init__(f"There is no video {filename}.")
 
 
+class PreviewNotFoundError(RefusedError):
+    """No picture was taken of the job behind this step."""
+
+    def __init__(self, job_id: str, step: int) -> None:
+        super().__init__(f"There is no picture of job {job_id} behind step {step}.")
+
+
 class VideoNotReadyError(RefusedError):
     """The job of this name has no video, or not yet. ``state`` is the job's."""
 

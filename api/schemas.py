@@ -61,6 +61,9 @@ class JobView(View):
     expires_at: Annotated[datetime | None, Field(description="When the record and the video are removed.")]
     video_path: Annotated[str, Field(description="Where the video is served once it is there.")]
     video_url: Annotated[str | None, Field(description="The same, absolute; null until completed.")]
+    preview_url: Annotated[
+        str | None, Field(description="A small picture of what is being made, where one was asked for.")
+    ]
     error: ErrorView | None
     warnings: Annotated[list[str], Field(description="What was taken otherwise than it was asked for.")]
     metrics: Annotated[dict[str, Any] | None, Field(description="What the worker measured.")]

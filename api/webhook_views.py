@@ -61,7 +61,7 @@ class DeliveryView(View):
     finished_at: datetime | None
 
 
-class AttemptView(View):
+class DeliveryAttempt(View):
     """One attempt at a delivery."""
 
     number: int
@@ -76,7 +76,7 @@ class DeliveryDetail(DeliveryView):
     """A delivery with what is sent, and its last twenty attempts."""
 
     payload: dict[str, Any]
-    log: list[AttemptView]
+    log: list[DeliveryAttempt]
 
 
 class DeliveryPage(View):
@@ -104,7 +104,7 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
 def delivery_detail(delivery: Delivery, attempts: Iterable[Attempt]) -> DeliveryDetail:
     """A delivery with all that is kept of it."""
     log = [
-        AttemptView(
+        DeliveryAttempt(
             number=attempt.number,
             at=_utc(attempt.at),
             latency_ms=round(attempt.seconds * 1000),

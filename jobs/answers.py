@@ -35,7 +35,12 @@ def job_of(answer: list[Any]) -> Job:
         timeout=_time(fields, "timeout"),
         pace_key=fields.get("pace", ANY_KIND),
         ahead=ahead,
-        progress=Progress(fields.get("stage", ""), int(fields.get("step", 0)), int(fields["steps"])),
+        progress=Progress(
+            fields.get("stage", ""),
+            int(fields.get("step", 0)),
+            int(fields["steps"]),
+            int(fields.get("preview", 0)),
+        ),
         result=ended.get("result"),
         error=_error(ended.get("error")),
         request_id=fields.get("request", ""),

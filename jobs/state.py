@@ -116,11 +116,15 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the running attempt is: a stage name (empty before the first), and ``step`` of ``steps``."""
+    """How far the running attempt is: a stage name (empty before the first), and ``step`` of ``steps``.
+
+    ``preview`` is the step of the newest picture of what is being made, 0 while there is none.
+    """
 
     stage: str = ""
     step: int = 0
     steps: int = 0
+    preview: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,10 +144,13 @@ class MemoryJobStore:
         with self._lock:
             job = self._held(lease)
             told = progress or job.progress
-            if (told.stage, told.step) != (job.progress.stage, job.progress.step):
-                self._emit(job.id, "progress", stage=told.stage, step=told.step, steps=told.steps)
+            pictured = told.preview not in (0, job.progress.preview)
+            if (told.stage, told.step) != (job.progress.stage, job.progress.step) or pictured:
+                picture = {"preview": told.preview} if pictured else {}
+                self._emit(job.id, "progress", stage=told.stage, step=told.step, steps=told.steps, **picture)
             if told.step != job.progress.step:
                 self._steps.setdefault(job.id, []).append((told.step, self.now()))
+            told = replace(told, preview=told.preview or job.progress.preview)
             self._jobs[job.id] = replace(job, progress=told, lease_expires_at=self._lease_end())
             return job.cancel_requested_at is not None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from heapq import merge
 from importlib.resources import files
 from itertools import islice
@@ -108,7 +108,7 @@ class RedisJobStore:
         return None if answer[0] == b"refused" else job_of(answer)
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
-        told = (progress.stage, progress.step, progress.steps) if progress else ("", 0, 0)
+        told = astuple(progress or Progress())
         answer = self._held("heartbeat", lease, _ms(self._policy.lease_seconds), *told)
         return bool(answer[1])
 

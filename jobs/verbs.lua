@@ -211,7 +211,7 @@ local function end_attempt(job, verb, target, data)
     }))
   end
   if target == 'queued' then
-    erase(job, 'worker', 'lease', 'started', 'stage', 'step', 'ends', 'first', 'last')
+    erase(job, 'worker', 'lease', 'started', 'stage', 'step', 'preview', 'ends', 'first', 'last')
   end
   move(job, verb, target, data)
   return view(job)
@@ -398,17 +398,21 @@ function verbs.claim(queue, worker, lease, nonce, caps)
   end
 end
 
-function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps)
+function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps, preview)
   local job, answer = held(id, worker, attempt)
   if not job then return answer end
   local fields = { lease = int(now + lease) }
-  if stage ~= '' and (stage ~= job.stage or step ~= job.step) then
+  local pictured = preview ~= '0' and preview ~= job.preview
+  if stage ~= '' and (stage ~= job.stage or step ~= job.step or pictured) then
     fields.stage, fields.step, fields.steps = stage, step, steps
+    if preview ~= '0' then fields.preview = preview end
     if step ~= job.step then
       fields.last = int(now) .. ' ' .. step
       fields.first = job.first or fields.last
     end
-    emit(job, 'progress', { stage = stage, step = tonumber(step), steps = tonumber(steps) })
+    emit(job, 'progress', {
+      stage = stage, step = tonumber(step), steps = tonumber(steps), preview = pictured and tonumber(preview) or nil,
+    })
   end
   store(job, fields)
   redis.call('ZADD', P .. 'leases', job.lease, id)

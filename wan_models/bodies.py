@@ -95,6 +95,9 @@ class VideoBody(BaseModel):
         Flag | None,
         Field(description="Answer with a finished job of the same request and seed, if there is one."),
     ] = None
+    preview: Annotated[
+        Flag | None, Field(description="Take a small picture every few steps, for `/events` to tell of.")
+    ] = None
     webhook_url: Annotated[
         WebhookUrl | None, Field(description="Where to POST signed messages about the job; https.")
     ] = None

@@ -14,6 +14,9 @@ from wan_models.request import VideoRequest
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with its number, from 1, and the count of steps. It may raise to stop."""
 
+OnPreview = Callable[[int, bytes], None]
+"""Given the number of a step and a JPEG of what the video looks like after it. It does not raise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -21,11 +24,13 @@ class Run:
 
     ``inputs`` are local files by the names that the request gives its inputs, such as ``image``.
     ``checkpoints`` say whether and where to save the state of the denoising, and where to go on from.
+    ``on_preview`` gets a picture every few steps; without it none is taken.
     """
 
     on_step: OnStep
     inputs: Mapping[str, Path] = field(default_factory=dict)
     checkpoints: Checkpoints | None = None
+    on_preview: OnPreview | None = None
 
 
 @dataclass(frozen=True, slots=True)

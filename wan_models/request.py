@@ -69,6 +69,7 @@ class VideoRequest(BaseModel):
     refert_num: Literal[1, 5] | None = None
     loras: tuple[LoraUse, ...] = ()
     warnings: tuple[str, ...] = ()
+    preview: bool = False
 
 
 def resolve(
@@ -109,6 +110,7 @@ def resolve(
         boundary=spec.boundary,
         base_seed=seed() if body.base_seed in (None, RANDOM_SEED) else body.base_seed,
         loras=used,
+        preview=bool(body.preview),
         **_of_one_task(body),
     )
 

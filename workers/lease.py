@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import astuple
 from threading import Event, Lock, Thread
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -49,6 +50,7 @@ class Hold:
         self.stop: GenerationStoppedError | None = None
         self._keeper = keeper
         self._progress = Progress()
+        self._preview = 0
         self._at_end = ExitStack()
 
     def report(self, stage: str, step: int | None = None, steps: int | None = None) -> None:
@@ -59,11 +61,18 @@ class Hold:
         """
         last = self._progress
         self._progress = Progress(
-            stage, last.step if step is None else step, last.steps if steps is None else steps
+            stage,
+            last.step if step is None else step,
+            last.steps if steps is None else steps,
+            self._preview,
         )
         self._keeper.report(self, self._progress)
         if self.stop:
             raise self.stop
+
+    def note_preview(self, step: int) -> None:
+        """Have the next report tell of a picture that was taken behind a step; from any thread."""
+        self._preview = step
 
     def at_end(self, callback: Callable[[], object]) -> None:
         """Have something done before the attempt ends, however it ends."""
@@ -125,8 +134,7 @@ class LeaseKeeper:
 
     def report(self, held: Hold, progress: Progress) -> None:
         """Pass progress on, and learn which runs should stop."""
-        told = [progress.stage, progress.step, progress.steps]
-        self._tell(_message("report", held.lease, progress=told))
+        self._tell(_message("report", held.lease, progress=astuple(progress)))
         with self._lock:
             for message in self._listen():
                 if stopped := self._holds.get(Lease(message["job"], held.lease.worker, message["attempt"])):

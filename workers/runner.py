@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from uuid import uuid4
@@ -14,7 +15,7 @@ from jobs.logs import noted
 from jobs.state import Job
 from jobs.store import JobStore
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError
-from wan_models.pipeline import Run
+from wan_models.pipeline import OnPreview, Run
 from wan_models.registry import Registry
 from wan_models.request import VideoRequest
 from workers.checkpoints import Checkpointing, JobCheckpoints
@@ -25,6 +26,7 @@ from workers.lease import Hold, LeaseKeeper
 from workers.outcome import Outcome
 from workers.pace import Pace
 from workers.patience import insist
+from workers.previews import Previews
 
 _PATIENCE_SECONDS = 20  # for a store that is away; later a message finds the next job as well
 
@@ -46,6 +48,7 @@ class Runner:
         drain: Drain,
         inputs: JobInputs,
         checkpointing: Checkpointing,
+        previews: Callable[[Hold], Previews],
     ) -> None:
         self._worker = worker
         self._store = store
@@ -56,6 +59,7 @@ class Runner:
         self._drain = drain
         self._inputs = inputs
         self._checkpointing = checkpointing
+        self._previews = previews
         self.is_broken = False
         """Whether the device failed: no job will ever succeed in this process again."""
 
@@ -86,13 +90,23 @@ class Runner:
         after_step = partial(self._after_step, held, pace)
         try:
             with self._inputs.of(job.id, request) as inputs:
-                run = Run(on_step=after_step, inputs=inputs, checkpoints=checkpoints)
+                run = Run(
+                    on_step=after_step,
+                    inputs=inputs,
+                    checkpoints=checkpoints,
+                    on_preview=self._previews_of(held) if request.preview else None,
+                )
                 video = self._generate(request, run, checkpoints)
         except DeviceFaultError:
             self.is_broken = True
             raise
         waited = (job.started_at or job.created_at) - job.created_at
         return replace(video, metrics={"queue_seconds": waited, **video.metrics})
+
+    def _previews_of(self, held: Hold) -> OnPreview:
+        previews = self._previews(held)
+        held.at_end(previews.close)
+        return previews.take
 
     def _generate(self, request: VideoRequest, run: Run, checkpoints: JobCheckpoints) -> RawVideo:
         """Run the pipeline, and again where doing it differently may help."""

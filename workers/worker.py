@@ -31,6 +31,7 @@ from workers.finisher import Finisher
 from workers.inputs import JobInputs
 from workers.lease import LeaseKeeper, keeper_command
 from workers.outcome import Outcome
+from workers.previews import Previews
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
@@ -55,6 +56,7 @@ class Child:
         attempts = Attempts(dispatcher)
         outcome = Outcome(store, attempts, keeper)
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
+        drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))
         checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)
         finisher = Finisher(store, artifacts, outcome, encode_mp4)
         self._open.callback(finisher.close)
@@ -68,6 +70,7 @@ class Child:
             drain=drain,
             inputs=JobInputs(artifacts, _speaker(settings)),
             checkpointing=checkpointing,
+            previews=lambda held: Previews(held.lease.job_id, artifacts, drawer, held.note_preview),
         )
 
     def close(self) -> None:

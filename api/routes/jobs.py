@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from api.answer import answer, job_answer
@@ -13,13 +13,23 @@ from api.names import JOB_ID_PATTERN, check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.present import job_view
+from api.refusals import PreviewNotFoundError
 from api.schemas import JobPage, JobView
 from api.tenancy import ClientStore
+from jobs.errors import ArtifactNotFoundError
 from jobs.keys import TENANT_PATTERN
+from jobs.previews import preview_key
 from jobs.state import Job, JobFilter, JobState
 from wan_models.catalog import CATALOG
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], responses=PROBLEMS)
+
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "A JPEG.",
+    }
+}
 
 
 def _known_task(task: str) -> str:
@@ -64,6 +74,18 @@ def list_jobs(query: Annotated[JobQuery, Query()], request: Request) -> Response
 def get_job(job_id: str, request: Request) -> Response:
     """One job as it is now."""
     return job_answer(parts_of(request).store.get(check_job_id(job_id)), request)
+
+
+@router.get("/{job_id}/previews/{step}", responses=_PICTURE, response_class=Response)
+def get_preview(job_id: str, step: Annotated[int, Path(ge=1, le=100_000)], request: Request) -> Response:
+    """A small picture of the unfinished video, taken behind a step; events tell which there are."""
+    parts = parts_of(request)
+    job = parts.store.get(check_job_id(job_id))
+    try:
+        with parts.artifacts.read(preview_key(job.id, step)) as stream:
+            return Response(b"".join(stream), media_type="image/jpeg")
+    except ArtifactNotFoundError:
+        raise PreviewNotFoundError(job.id, step) from None
 
 
 @router.post("/{job_id}/cancel", response_model=JobView)

@@ -134,10 +134,16 @@ class Machine(RuleBasedStateMachine):
     def keep_a_key(self, token, reserved):
         self.both(lambda store: (store.reserve if reserved else store.unreserve)("a", "k", token))
 
-    @rule(job=jobs, whose=whose, step=st.integers(0, 9), stage=st.sampled_from(["loading", "denoising"]))
-    def heartbeat(self, job, whose, step, stage):
+    @rule(
+        job=jobs,
+        whose=whose,
+        step=st.integers(0, 9),
+        stage=st.sampled_from(["loading", "denoising"]),
+        preview=st.sampled_from([0, 0, 2]),
+    )
+    def heartbeat(self, job, whose, step, stage, preview):
         lease = self.lease(job, whose)
-        self.both(lambda store: store.heartbeat(lease, Progress(stage, step, 9)))
+        self.both(lambda store: store.heartbeat(lease, Progress(stage, step, 9, preview)))
 
     @rule(job=jobs, whose=whose, end=ends, times=st.sampled_from([1, 1, 2]))
     def end_an_attempt(self, job, whose, end, times):

@@ -36,6 +36,7 @@ from workers.drain import Drain
 from workers.finisher import Finisher
 from workers.inputs import JobInputs
 from workers.outcome import Outcome
+from workers.previews import Previews
 from workers.runner import Runner
 
 LEASE_SECONDS = 30
@@ -57,6 +58,8 @@ class ToldPipeline:
             self.steps.append((request.base_seed, step))
             if run.checkpoints and run.checkpoints.due():
                 run.checkpoints.save(step, partial(write_step, step))
+            if run.on_preview and step % 2 == 0:
+                run.on_preview(step, b"a picture")
             run.on_step(step, request.sample_steps)
         shape = (request.frame_num, request.height, request.width, 3)
         frames = np.full(shape, request.base_seed, dtype=np.uint8)
@@ -131,6 +134,7 @@ class Bench:
             drain=self.drain,
             inputs=JobInputs(self.artifacts, LocalSpeaker()),
             checkpointing=checkpointing,
+            previews=lambda held: Previews(held.lease.job_id, self.artifacts, AtOnce(), held.note_preview),
         )
 
     def _encode(self, frames: Any, path: Path, fps: int, _audio: Any) -> None:
@@ -416,6 +420,39 @@ class TestCheckpoints:
         saving.pipeline.before_step = break_down
         assert saving.run(job_id).state is JobState.COMPLETED
         assert saving.pipeline.steps[2:] == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+
+class TestPreviews:
+    def test_are_stored_and_told_of_with_the_progress(self, bench):
+        told: list[int] = []
+        beat = bench.store.heartbeat
+
+        def noted(lease, progress=None):
+            if progress and progress.stage == "denoising":
+                told.append(progress.preview)
+            return beat(lease, progress)
+
+        bench.store.heartbeat = noted
+        job = bench.run(pictured(bench))
+        assert (told, job.progress.preview) == ([0, 2, 2, 4], 4)
+        stored = [artifact.key for artifact in bench.artifacts.find(f"{job.id}/preview/")]
+        assert sorted(stored) == [f"{job.id}/preview/{step}.jpg" for step in (2, 4)]
+
+    def test_are_taken_only_where_they_are_asked_for(self, bench):
+        job = bench.run(bench.submit())
+        assert (job.state, job.progress.preview) == ("completed", 0)
+        assert list(bench.artifacts.find(f"{job.id}/preview/")) == []
+
+    def test_that_cannot_be_stored_cost_the_job_nothing(self, bench):
+        bench.artifacts.full = True
+        bench.before_encode = lambda _job: setattr(bench.artifacts, "full", False)
+        job = bench.run(pictured(bench))
+        assert (job.state, job.progress.preview) == ("completed", 0)
+
+
+def pictured(bench: Bench) -> str:
+    """A job that asks for pictures."""
+    return bench.submit(spec={**new_job().spec, "preview": True})
 
 
 class TestTwoJobs:

@@ -13,6 +13,7 @@ from wan_models.pipeline import GeneratedVideo, Run
 from wan_models.pipelines.acceleration import accelerate
 from wan_models.pipelines.adapters import adapted
 from wan_models.pipelines.faults import fault_of
+from wan_models.pipelines.preview import preview_of
 from wan_models.pipelines.prompt_cache import PromptCache
 from wan_models.pipelines.resumable import resumable
 from wan_models.pipelines.step_clock import StepClock
@@ -70,7 +71,9 @@ class Engine:
             adapted(pipe, request.task, request.loras, self._options.loras),
             resumable(pipe, checkpoints) as scheduler,
         ):
-            clock = StepClock(request.sample_steps * segments, run.on_step, scheduler)
+            steps = request.sample_steps * segments
+            preview = preview_of(pipe, run, steps, self._device)
+            clock = StepClock(steps, run.on_step, scheduler, preview)
             pixels = _call(pipe, arguments, clock)
         metrics = {
             **clock.metrics(),

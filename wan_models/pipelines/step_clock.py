@@ -8,17 +8,21 @@ from typing import Any
 import torch
 
 from wan_models.pipeline import OnStep
+from wan_models.pipelines.preview import Preview
 from wan_models.pipelines.resumable import ResumableScheduler
 
 
 class StepClock:
-    """diffusers' step callback: has the state saved when that is due, passes the step on, and measures.
+    """diffusers' step callback: has the state saved and pictures taken, passes the step on, and measures.
 
     ``stopped`` tells an exception of ``on_step`` from a fault of the model. The exception itself is not
     kept: its traceback would keep the tensors of the run.
     """
 
-    def __init__(self, steps: int, on_step: OnStep, scheduler: ResumableScheduler) -> None:
+    def __init__(
+        self, steps: int, on_step: OnStep, scheduler: ResumableScheduler, preview: Preview | None = None
+    ) -> None:
+        self._preview = preview
         self._steps = steps
         self._on_step = on_step
         self._scheduler = scheduler
@@ -37,6 +41,8 @@ class StepClock:
             self._first = self._last
         # Not the index: that starts anew in each segment, and where a run goes on.
         number = self._scheduler.after_step(tensors["latents"])
+        if self._preview:
+            self._preview.after_step(number, self._scheduler, tensors["latents"])
         self.stopped = True
         self._on_step(number, self._steps)
         self.stopped = False

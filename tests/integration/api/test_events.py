@@ -19,7 +19,8 @@ from api.follow import Follow
 from api.load import Load
 from api.watch import Watch
 from jobs.errors import StoreUnavailableError
-from jobs.state import JobError
+from jobs.previews import preview_key
+from jobs.state import JobError, Progress
 from jobs.store_redis import connect as connect_redis
 from tests.integration.api.conftest import Gateway, parts_with
 from tests.integration.api.live import Announcing, Stream, listening, streaming
@@ -68,6 +69,25 @@ def test_a_stream_tells_what_happened_then_what_happens_and_ends_with_the_job(li
     assert rest == []
     assert (failed.type, failed.data["error"]["code"]) == ("failed", "broken")
     assert failed.data["job"] == gateway.job(job_id)
+
+
+def test_the_picture_of_an_unfinished_video_is_told_of_once_and_can_be_got(live, tmp_path):
+    gateway, url = live
+    job_id = gateway.submit(preview=True)["id"]
+    job = gateway.claim(job_id)
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(b"a picture")
+    gateway.parts.artifacts.put(preview_key(job_id, 2), picture)
+    for step, preview in ((1, 0), (2, 2), (3, 2)):
+        gateway.store.heartbeat(job.lease, Progress("denoising", step, 40, preview))
+    with streaming(f"{url}/jobs/{job_id}/events", after="2") as stream:
+        told = [stream.next().data["preview_url"] for _ in range(3)]
+    assert told == [None, f"{url}/jobs/{job_id}/previews/2", None]
+    answer = httpx.get(told[1])
+    assert (answer.headers["content-type"], answer.content) == ("image/jpeg", b"a picture")
+    assert gateway.job(job_id)["preview_url"].endswith(f"/jobs/{job_id}/previews/2")
+    missing = gateway.client.get(f"/jobs/{job_id}/previews/3")
+    assert (missing.status_code, missing.json()["error_type"]) == (404, "preview_not_found")
 
 
 def test_the_job_in_the_last_event_has_the_address_of_its_video(live):
