@@ -11,6 +11,7 @@ import uvicorn
 
 from api.app import create_app, open_parts
 from api.exposure import ExposedError, check_exposure
+from api.protocol import Protocol
 from api.settings import GatewaySettings
 from api.watch import Watch
 from jobs.connect import open_keys
@@ -60,6 +61,7 @@ def main() -> None:
             create_app(parts),
             host=settings.host,
             port=settings.port,
+            http=Protocol,
             log_config=None,  # its lines go where ours go
             log_level=settings.log_level.lower(),
             access_log=settings.log_level == "DEBUG",  # clients poll

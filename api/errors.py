@@ -54,6 +54,7 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.ScopeMissingError: Kind(_S.FORBIDDEN, "scope_missing", "The API key does not allow this"),
     refusals.TooManyRequestsError: Kind(_S.TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
     refusals.UnknownHostError: Kind(_S.FORBIDDEN, "unknown_host", "The request came by a foreign name"),
+    refusals.MalformedRequestError: Kind(_S.BAD_REQUEST, "malformed_request", "The request cannot be read"),
     refusals.MalformedJsonError: Kind(_S.BAD_REQUEST, "malformed_json", "The body cannot be read"),
     refusals.UnsupportedMediaTypeError: Kind(
         _S.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body's type is not taken here"

@@ -63,6 +63,13 @@ class UnsupportedMediaTypeError(RefusedError):
         self.accepted = accepted
 
 
+class MalformedRequestError(RefusedError):
+    """What came is no HTTP request."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+
 class MalformedJsonError(RefusedError):
     """The body is no JSON document, or one that readers would understand in different ways."""
 

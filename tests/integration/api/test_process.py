@@ -184,6 +184,21 @@ def test_a_body_without_end_is_cut_off(process):
     assert httpx.get(f"{process.url}/jobs").json()["jobs"] == []
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n"],
+)
+def test_what_is_no_request_is_answered_with_a_problem(process, nonsense):
+    with socket.create_connection(process.address) as client:
+        client.sendall(nonsense)
+        answer = client.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"x-content-type-options: nosniff" in head
+    assert json.loads(body)["error_type"] == "malformed_request"
+
+
 @pytest.mark.parametrize("length", [b"-1", b"x", b"1, 2", b"9" * 50, "²".encode()])
 def test_a_content_length_that_is_none_is_refused(process, length):
     with socket.create_connection(process.address) as client:

@@ -1,0 +1,27 @@
+"""HTTP as uvicorn speaks it, where even a request that is none is answered with a problem."""
+
+from __future__ import annotations
+
+import h11
+from starlette.requests import HTTPConnection
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from api.errors import problem_response
+from api.headers import DEFAULTS
+from api.refusals import MalformedRequestError
+
+_NOTHING = HTTPConnection({"type": "http", "headers": []})  # what is known of a request that cannot be read
+
+
+class Protocol(H11Protocol):
+    """Uvicorn's own, which says the same in plain text."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be read as a request, and hang up."""
+        answer = problem_response(_NOTHING, MalformedRequestError(msg))
+        ours = [(name.encode(), value.encode()) for name, value in DEFAULTS.items()]
+        headers = [*answer.raw_headers, *ours, (b"connection", b"close")]
+        head = h11.Response(status_code=answer.status_code, headers=headers, reason=b"Bad Request")
+        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
