@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from mimetypes import MimeTypes
 from pathlib import Path
@@ -73,8 +73,11 @@ class ArtifactStore(Protocol):
     a directory cannot hold both ``a`` and ``a/b``.
     """
 
-    def put(self, key: str, source: Path) -> Artifact:
+    def put(self, key: str, source: Path, about: Mapping[str, str] | None = None) -> Artifact:
         """Store a copy of a local file under a key, whole or not at all.
+
+        ``about`` is kept with it where the store has a place for such things, for whoever finds the file
+        there; names and values are ASCII.
 
         A second put of the same key replaces the first; a reader sees the one or the other. When
         it returns, the copy outlives a crash of this machine.

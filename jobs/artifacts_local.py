@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -31,7 +31,7 @@ class LocalArtifactStore:
         self._root = root.resolve()
         self._incoming = self._root / ".incoming"
 
-    def put(self, key: str, source: Path) -> Artifact:
+    def put(self, key: str, source: Path, about: Mapping[str, str] | None = None) -> Artifact:  # noqa: ARG002 - files have no place for it
         """See ArtifactStore."""
         path = self._path(key)
         with source.open("rb") as reader, self._available():

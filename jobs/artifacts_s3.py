@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -72,7 +72,7 @@ class S3ArtifactStore:
         )
         return cls(client, bucket)
 
-    def put(self, key: str, source: Path) -> Artifact:
+    def put(self, key: str, source: Path, about: Mapping[str, str] | None = None) -> Artifact:
         """See ArtifactStore. A file of more than 8 MiB goes up in parallel parts."""
         artifact = Artifact(check_key(key), source.stat().st_size)
         with source.open("rb") as reader, self._available():
@@ -80,7 +80,7 @@ class S3ArtifactStore:
                 reader,
                 self._bucket,
                 self._prefix + key,
-                ExtraArgs={"ContentType": artifact.content_type},
+                ExtraArgs={"ContentType": artifact.content_type, "Metadata": dict(about or {})},
                 Config=TransferConfig(
                     multipart_threshold=PART_BYTES,
                     multipart_chunksize=PART_BYTES,

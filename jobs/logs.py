@@ -39,7 +39,12 @@ def noted(**facts: str) -> Iterator[None]:
         _facts.reset(before)
 
 
+def current_facts() -> Mapping[str, str]:
+    """What has been noted for this thread or task."""
+    return {name: value for name, value in _facts.get({}).items() if value}
+
+
 def _add_facts(record: logging.LogRecord) -> bool:
-    told = " ".join(f"{name}={value}" for name, value in _facts.get({}).items() if value)
+    told = " ".join(f"{name}={value}" for name, value in current_facts().items())
     record.facts = f" [{told}]" if told else ""
     return True

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,13 +28,14 @@ Encoder = Callable[[Any, Path, int, Any], None]
 class RawVideo:
     """What the GPU stage leaves: uint8 frames [frames, height, width, 3], their rate, what was measured.
 
-    ``audio`` is the pipeline's, None for a silent video.
+    ``audio`` is the pipeline's, None for a silent video; ``about`` is kept with the stored file.
     """
 
     frames: Any
     fps: int
     metrics: dict[str, Any]
     audio: Any = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 class Finisher:
@@ -75,7 +76,12 @@ class Finisher:
             key, sha256 = f"{held.lease.job_id}/{held.lease.attempt}.mp4", _sha256(file)
             metrics["upload_seconds"] = _seconds(
                 lambda: upload(
-                    self._artifacts, key, file, sha256, still_wanted=lambda: held.report("uploading")
+                    self._artifacts,
+                    key,
+                    file,
+                    sha256,
+                    still_wanted=lambda: held.report("uploading"),
+                    about=video.about,
                 )
             )
             result = _result(video, metrics) | {

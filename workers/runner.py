@@ -101,7 +101,8 @@ class Runner:
             self.is_broken = True
             raise
         waited = (job.started_at or job.created_at) - job.created_at
-        return replace(video, metrics={"queue_seconds": waited, **video.metrics})
+        metrics = {"queue_seconds": waited, **video.metrics}
+        return replace(video, metrics=metrics, about=_about(job))
 
     def _previews_of(self, held: Hold) -> OnPreview:
         previews = self._previews(held)
@@ -149,6 +150,12 @@ def _request(job: Job) -> VideoRequest:
         return VideoRequest.model_validate(job.spec)
     except ValidationError as error:
         raise GenerationError("This version of the worker cannot read the job's request.") from error
+
+
+def _about(job: Job) -> dict[str, str]:
+    """What is kept with the video of what it came from."""
+    told = {"job": job.id, "tenant": job.tenant, "request-id": job.request_id, "traceparent": job.traceparent}
+    return {name: value for name, value in told.items() if value}
 
 
 def _facts(job: Job) -> dict[str, str]:

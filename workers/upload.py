@@ -6,7 +6,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jobs.artifacts import ArtifactStore
@@ -19,7 +19,13 @@ _log = logging.getLogger(__name__)
 
 
 def upload(
-    artifacts: ArtifactStore, key: str, file: Path, sha256: str, *, still_wanted: Callable[[], object]
+    artifacts: ArtifactStore,
+    key: str,
+    file: Path,
+    sha256: str,
+    *,
+    still_wanted: Callable[[], object],
+    about: Mapping[str, str] | None = None,
 ) -> None:
     """Store a file, and read it back; both again, after a pause, while the store fails.
 
@@ -29,24 +35,27 @@ def upload(
         file: the local file.
         sha256: the file's digest, in hexadecimal.
         still_wanted: called before each try; what it raises passes through.
+        about: what the file came from, see ArtifactStore.
 
     Raises:
         ArtifactStoreUnavailableError: the store failed every time.
     """
+
+    def store() -> None:
+        still_wanted()
+        artifacts.put(key, file, about)
+        _read_back(artifacts, key, sha256)
+
     for pause in _PAUSES_SECONDS:
         try:
-            return _store(artifacts, key, file, sha256, still_wanted)
+            return store()
         except ArtifactStoreUnavailableError as error:
             _log.warning("%s is not stored yet: %s", key, error)
         time.sleep(pause * random.uniform(0.6, 1.4))  # noqa: S311 - no secret
-    return _store(artifacts, key, file, sha256, still_wanted)
+    return store()
 
 
-def _store(
-    artifacts: ArtifactStore, key: str, file: Path, sha256: str, still_wanted: Callable[[], object]
-) -> None:
-    still_wanted()
-    artifacts.put(key, file)
+def _read_back(artifacts: ArtifactStore, key: str, sha256: str) -> None:
     digest = hashlib.sha256()
     try:
         with artifacts.read(key) as stream:

@@ -39,7 +39,7 @@ def content_policy(page: str) -> str:
             f"script-src {_hashes(page, 'script')}",
             f"style-src {_hashes(page, 'style')}",
             "connect-src 'self'",
-            "media-src 'self'",
+            "media-src 'self' blob: data:",  # with a key, videos are fetched by the script
             "img-src data:",  # the icon
             "form-action 'none'",
             "base-uri 'none'",

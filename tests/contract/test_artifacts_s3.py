@@ -33,6 +33,12 @@ def test_a_signed_url_serves_the_artifact_to_a_plain_client(bucket, video):
     assert answer.headers["Content-Type"] == "video/mp4"
 
 
+def test_what_a_file_came_from_is_kept_with_it(bucket, video):
+    bucket.put("job/1.mp4", video, {"job": "job_1", "request-id": "checkout:42"})
+    headers = httpx.get(bucket.presign("job/1.mp4", 60)).headers
+    assert (headers["x-amz-meta-job"], headers["x-amz-meta-request-id"]) == ("job_1", "checkout:42")
+
+
 def test_a_signed_url_that_was_changed_is_refused(bucket, video, tmp_path):
     bucket.put("job/1.mp4", video)
     bucket.put("job/2.mp4", written(tmp_path, b"secret"))

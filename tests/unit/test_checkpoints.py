@@ -28,7 +28,7 @@ class Artifacts(LocalArtifactStore):
         self.go_on = Event()
         self.go_on.set()
 
-    def put(self, key: str, source: Path) -> Artifact:
+    def put(self, key: str, source: Path, about=None) -> Artifact:
         assert self.go_on.wait(PATIENCE_SECONDS)
         if self.away:
             raise ArtifactStoreUnavailableError("away")

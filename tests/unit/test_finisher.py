@@ -172,7 +172,7 @@ def test_a_store_that_fails_for_a_while_costs_no_attempt(finisher, held, video, 
     failures = [ArtifactStoreUnavailableError("away")] * 3
     put = LocalArtifactStore.put
 
-    def fail_at_first(self: LocalArtifactStore, key: str, source: Path) -> Artifact:
+    def fail_at_first(self: LocalArtifactStore, key: str, source: Path, about: object) -> Artifact:
         if failures:
             raise failures.pop()
         return put(self, key, source)

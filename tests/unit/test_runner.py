@@ -1,5 +1,6 @@
 """One job after another on one device: a worker's whole path, with a pipeline that does as it is told."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
@@ -14,6 +15,7 @@ import workers.upload
 from jobs.artifacts import Artifact
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
+from jobs.logs import current_facts
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
 from tests.unit.worker_parts import (
@@ -89,11 +91,13 @@ class OnePipeline(Registry):
 
 
 class FullArtifacts(LocalArtifactStore):
-    """A directory that may be full."""
+    """A directory that may be full, and that remembers what the last file came from."""
 
     full = False
+    about: dict[str, str] | None = None
 
-    def put(self, key: str, source: Path) -> Artifact:
+    def put(self, key: str, source: Path, about=None) -> Artifact:
+        self.about = about
         if self.full:
             raise ArtifactStoreUnavailableError("The artifact directory is full.")
         return super().put(key, source)
@@ -184,6 +188,20 @@ class TestAClaimedJob:
         assert (job.state, job.attempt, job.worker) == (JobState.COMPLETED, 1, "w1")
         assert bench.stored() == ["job_0001/1.mp4"]
         assert bench.dispatcher.nudged == []
+
+    def test_tells_with_its_video_and_in_every_log_line_what_it_came_from(self, bench, caplog, monkeypatch):
+        facts = {"job": "job_0001", "tenant": "acme", "request-id": "r-1", "traceparent": "00-1-2-01"}
+        said: list[str] = []
+
+        def note_context(record: logging.LogRecord) -> bool:
+            said.append(" ".join(f"{name}={value}" for name, value in current_facts().items()))
+            return True
+
+        caplog.set_level("INFO")
+        monkeypatch.setattr(caplog.handler, "filters", [note_context])
+        bench.run(bench.submit(tenant="acme", request_id="r-1", traceparent="00-1-2-01"))
+        assert bench.artifacts.about == facts
+        assert set(said) == {"job=job_0001 attempt=1 tenant=acme request=r-1 trace=00-1-2-01"}
 
     def test_reports_its_stages_and_steps_in_order(self, bench):
         told: list[tuple[str, int, int]] = []

@@ -25,7 +25,7 @@ class FaultyArtifacts(LocalArtifactStore):
     losses = 0
     puts = 0
 
-    def put(self, key: str, source: Path) -> Artifact:
+    def put(self, key: str, source: Path, about=None) -> Artifact:
         self.puts += 1
         if self.failures:
             self.failures -= 1
