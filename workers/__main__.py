@@ -40,7 +40,8 @@ def worker_programs(gpus: Sequence[str], queues: Sequence[str], host: str) -> li
 
 def _worker(place: str, queues: Sequence[str], host: str, environment: Mapping[str, str]) -> Program:
     options = ["--name", f"{place}@{host}", "--queues", ",".join(queues)]
-    return Program(f"worker {place}", [sys.executable, "-m", "workers.worker", *options], environment)
+    quiet = {"TQDM_DISABLE": "1", **environment}  # no progress bars of models that load
+    return Program(f"worker {place}", [sys.executable, "-m", "workers.worker", *options], quiet)
 
 
 def deliverer_program() -> Program:

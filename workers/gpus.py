@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -17,19 +17,19 @@ class GpuSelectionError(ValueError):
     """``--gpus`` names something that is not here."""
 
 
-def select_gpus(wanted: str, visible: str | None, present: Sequence[str]) -> list[str]:
+def select_gpus(wanted: str, visible: str | None, present: Mapping[str, str]) -> list[str]:
     """The values of CUDA_VISIBLE_DEVICES for the workers to start: one each; none means one CPU worker.
 
     Args:
         wanted: ``all``, ``none``, a count (``2``) or a comma-separated list (``0,3`` or ``GPU-…``).
             A single number is a count; write ``3,`` for the GPU of that number.
         visible: CUDA_VISIBLE_DEVICES of the supervisor; ``all``, empty or None do not restrict.
-        present: indices of the GPUs of this machine.
+        present: the UUIDs of this machine's GPUs by their index.
 
     Raises:
         GpuSelectionError: more, or others, are wanted than there are.
     """
-    available = list(present) if visible in (None, "", "all") else _names(visible or "")
+    available = list(present) if visible in (None, "", "all") else _names(visible or "", present)
     if wanted == "all":
         return available
     if wanted == "none":
@@ -38,8 +38,9 @@ def select_gpus(wanted: str, visible: str | None, present: Sequence[str]) -> lis
         if int(wanted) > len(available):
             raise GpuSelectionError(f"--gpus {wanted}: only {len(available)} GPUs are visible here.")
         return available[: int(wanted)]
-    chosen = _names(wanted)
-    missing = [name for name in chosen if name not in available and not name.startswith("GPU-")]
+    chosen = _names(wanted, present)
+    known = {_index(name, present) for name in available}
+    missing = [name for name in chosen if _index(name, present) not in known]
     if missing or not chosen:
         raise GpuSelectionError(
             f"--gpus {wanted}: this machine shows the GPUs {', '.join(available) or 'none'}."
@@ -48,19 +49,27 @@ def select_gpus(wanted: str, visible: str | None, present: Sequence[str]) -> lis
     return chosen
 
 
-def present_gpus() -> list[str]:
-    """Indices of this machine's NVIDIA GPUs, by ``nvidia-smi -L``; none where that is missing or fails."""
+def present_gpus() -> dict[str, str]:
+    """The UUIDs of this machine's NVIDIA GPUs by index; none where ``nvidia-smi`` is missing or fails."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return []
+        return {}
     listing = subprocess.run(  # noqa: S603 - found on PATH
         [tool, "-L"], capture_output=True, text=True, check=False, timeout=_DRIVER_SECONDS
     )
     if listing.returncode:
         _log.warning("nvidia-smi -L failed, so no GPU is served: %s", listing.stdout.strip())
-    return re.findall(r"^GPU (\d+):", listing.stdout, flags=re.MULTILINE)
+    return dict(re.findall(r"^GPU (\d+):.*\(UUID: (\S+)\)$", listing.stdout, flags=re.MULTILINE))
 
 
-def _names(text: str) -> list[str]:
-    """Each name once: two workers would fight for the memory of one GPU."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+def _names(text: str, present: Mapping[str, str]) -> list[str]:
+    """Each GPU once, as it is written: two workers would fight for the memory of one."""
+    names = (name.strip() for name in text.split(",") if name.strip())
+    return list({_index(name, present): name for name in names}.values())
+
+
+def _index(name: str, present: Mapping[str, str]) -> str:
+    """The index of a GPU by the beginning of its UUID, which CUDA takes as well, or else the name itself."""
+    if not name.startswith("GPU-"):
+        return name
+    return next((index for index, uuid in present.items() if uuid.startswith(name)), name)

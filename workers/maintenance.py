@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from threading import Event
+from threading import Event, Thread
 
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
@@ -27,7 +27,7 @@ class Maintenance:
         artifacts: the files of jobs.
         dispatcher: wakes workers.
         queues: the queues whose messages are counted.
-        more: duties of others, done at every sweep as well.
+        more: duties of others that delete files, done at every sweep as well.
         lease_seconds: how long a lease lasts without a heartbeat.
         clock: seconds that only go up.
     """
@@ -55,13 +55,33 @@ class Maintenance:
         self._missing = dict.fromkeys(queues, 0)  # messages, at the last sweep
 
     def run(self, stopped: Event, every_seconds: float) -> None:
-        """Sweep until stopped. A store that is away is waited for."""
-        while not stopped.wait(every_seconds):
-            self.sweep()
+        """Sweep until stopped. A store that is away is waited for.
+
+        What deletes files has a thread of its own: many of them in a slow store must not delay a rescue.
+        """
+        cleaner = Thread(target=self._repeat, args=(self._clean, stopped, every_seconds), name="cleaning")
+        cleaner.start()
+        self._repeat(self._keep_moving, stopped, every_seconds)
+        cleaner.join()
 
     def sweep(self) -> None:
-        """Every duty once. One that fails keeps none of the others from being done, now or next time."""
-        for duty in (self.rescue, self.expire, self.relay, self.bury, self.prune, *self._more):
+        """Every duty once."""
+        self._keep_moving()
+        self._clean()
+
+    def _repeat(self, sweep: Callable[[], None], stopped: Event, every_seconds: float) -> None:
+        while not stopped.wait(every_seconds):
+            sweep()
+
+    def _keep_moving(self) -> None:
+        self._do(self.rescue, self.expire, self.relay, self.bury)
+
+    def _clean(self) -> None:
+        self._do(self.prune, *self._more)
+
+    def _do(self, *duties: Callable[[], None]) -> None:
+        """One that fails keeps none of the others from being done, now or next time."""
+        for duty in duties:
             try:
                 duty()
             except JobsError as error:

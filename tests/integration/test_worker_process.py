@@ -4,102 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
-from ulid import ULID
 
-from jobs.artifacts_local import LocalArtifactStore
-from jobs.dispatch import Dispatcher
-from jobs.embedded import EmbeddedRedis, broker_url
-from jobs.policy import Policy
-from jobs.state import Job, JobState, NewJob
-from jobs.store_redis import RedisJobStore, connect
-from wan_models.bodies import TextToVideo
-from wan_models.catalog import CATALOG
+from jobs.embedded import EmbeddedRedis
+from jobs.state import JobState
+from tests.integration.worker_processes import (
+    ENDLESS,
+    LONG,
+    PATIENCE_SECONDS,
+    Workers,
+    result,
+    worker_and_child,
+)
 from wan_models.pipelines.video import VideoInfo, probe_mp4
-from wan_models.request import resolve
 
 pytestmark = pytest.mark.slow
-
-QUEUE = "t2v-A14B"
-LEASE_SECONDS = 2.0
-PATIENCE_SECONDS = 120.0
-LONG: dict[str, Any] = {"size": "256*128", "frame_num": 81, "sample_steps": 100}  # seconds
-ENDLESS: dict[str, Any] = {"size": "832*480", "frame_num": 33, "sample_steps": 100}  # minutes
-
-
-class Workers:
-    """A supervisor process, and the client's and the gateway's part in what it does."""
-
-    def __init__(self, redis_url: str, data_dir: Path, models_dir: Path, **environment: str) -> None:
-        self.store = RedisJobStore(connect(redis_url), Policy(lease_seconds=LEASE_SECONDS))
-        self.artifacts = LocalArtifactStore(data_dir / "artifacts")
-        self.redis = Redis.from_url(redis_url)
-        self._dispatcher = Dispatcher(broker_url(redis_url))
-        self.log = data_dir / "workers.log"
-        data_dir.mkdir(parents=True)
-        variables = {
-            "DATA_DIR": str(data_dir),
-            "MODELS_DIR": str(models_dir),
-            "REDIS_URL": redis_url,
-            "LEASE_SECONDS": str(LEASE_SECONDS),
-            "DRAIN_SECONDS": "0",
-            "S3_BUCKET": "",  # not the developer's own
-            "S3_ENDPOINT": "",
-        }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", "--gpus", "none", "--queues", QUEUE],
-                env=os.environ | variables | environment,
-                stdout=log,
-                stderr=log,
-            )
-
-    def stop(self) -> int:
-        """End the supervisor as an operator does."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_SECONDS)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.stop()
-        self._dispatcher.close()
-        self.redis.close()
-
-    def submit(self, **changes: Any) -> str:
-        """Write a job down and send its message. 64*64, 5 frames, 2 steps, unless it says otherwise."""
-        small = {"prompt": "a cat", "size": "64*64", "frame_num": 5, "sample_steps": 2, "base_seed": 42}
-        request = resolve(TextToVideo.model_validate(small | changes), CATALOG[QUEUE], tiny=True)
-        spec = request.model_dump(mode="json")
-        new = NewJob(id=f"job_{ULID()}", queue=QUEUE, spec=spec, steps=request.sample_steps)
-        job = self.store.submit(new)
-        self._dispatcher.nudge(job)
-        return job.id
-
-    def wait(self, job_id: str, until: Callable[[Job], bool]) -> Job:
-        """Look at the job until it is as wanted."""
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while not until(job := self.store.get(job_id)):
-            assert time.monotonic() < give_up_at, f"{job}\n{self.log.read_text()[-4000:]}"
-            assert self.process.poll() is None, self.log.read_text()[-4000:]
-            time.sleep(0.02)
-        return job
-
-    def finished(self, job_id: str) -> Job:
-        return self.wait(job_id, lambda job: job.state.is_final)
-
-    def denoising(self, job_id: str) -> Job:
-        return self.wait(job_id, lambda job: job.progress.step > 0)
-
-    def messages(self) -> int:
-        return self.redis.llen(QUEUE)
 
 
 @pytest.fixture(scope="module")
@@ -110,24 +35,6 @@ def workers(redis_server, tmp_path_factory, models_dir) -> Iterator[Workers]:
     workers = Workers(redis_server, tmp_path_factory.mktemp("workers") / "data", models_dir)
     yield workers
     workers.close()
-
-
-def result(job: Job) -> dict[str, Any]:
-    assert job.state is JobState.COMPLETED, job.error
-    assert job.result
-    return dict(job.result)
-
-
-def children(pid: int) -> list[int]:
-    listing = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in listing.stdout.split()]
-
-
-def worker_and_child(workers: Workers) -> tuple[int, int]:
-    """Process ids of the one worker and of the child in which it runs jobs."""
-    (worker,) = children(workers.process.pid)
-    (child,) = children(worker)
-    return worker, child
 
 
 def test_a_job_becomes_the_video_that_was_asked_for(workers, tmp_path):

@@ -8,12 +8,12 @@ import pytest
 from workers.__main__ import worker_programs
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus
 
-FOUR = ["0", "1", "2", "3"]
+FOUR = {"0": "GPU-5f1b-00", "1": "GPU-77c0-11", "2": "GPU-1d2e-22", "3": "GPU-90aa-33"}
 
 
 @pytest.mark.parametrize("unrestricted", [None, "", "all"])
 def test_all_means_every_gpu_of_the_machine_where_none_is_hidden(unrestricted):
-    assert select_gpus("all", unrestricted, FOUR) == FOUR
+    assert select_gpus("all", unrestricted, FOUR) == ["0", "1", "2", "3"]
 
 
 def test_all_means_the_visible_gpus_where_some_are_hidden():
@@ -25,7 +25,7 @@ def test_none_means_no_gpu_whatever_is_there():
 
 
 def test_all_on_a_machine_without_gpus_means_none():
-    assert select_gpus("all", None, []) == []
+    assert select_gpus("all", None, {}) == []
 
 
 def test_a_count_takes_the_first_of_the_visible_ones():
@@ -44,8 +44,21 @@ def test_a_gpu_named_twice_is_served_once():
     assert select_gpus("1,1", None, FOUR) == ["1"]
 
 
-def test_a_gpu_may_be_named_by_its_uuid():
-    assert select_gpus("GPU-5f1b,GPU-77c0", None, FOUR) == ["GPU-5f1b", "GPU-77c0"]
+def test_a_gpu_may_be_named_by_its_uuid_or_the_beginning_of_it():
+    assert select_gpus("GPU-5f1b-00,GPU-77c0", None, FOUR) == ["GPU-5f1b-00", "GPU-77c0"]
+
+
+def test_a_gpu_named_by_its_number_and_its_uuid_is_served_once():
+    assert len(select_gpus("1,GPU-77c0", None, FOUR)) == 1
+
+
+def test_the_names_of_the_visible_ones_need_not_be_those_that_are_wanted():
+    assert select_gpus("GPU-77c0", "0,1", FOUR) == ["GPU-77c0"]
+    assert select_gpus("1,", "GPU-77c0", FOUR) == ["1"]
+
+
+def test_a_visible_gpu_may_be_one_that_the_driver_s_tool_does_not_list():
+    assert select_gpus("MIG-90aa,", "MIG-90aa", FOUR) == ["MIG-90aa"]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +69,8 @@ def test_a_gpu_may_be_named_by_its_uuid():
         ("4,", None, "--gpus 4,: this machine shows the GPUs 0, 1, 2, 3."),
         ("0,1", "1", "--gpus 0,1: this machine shows the GPUs 1."),
         ("-1", None, "--gpus -1: this machine shows"),
+        ("GPU-ffff", None, "--gpus GPU-ffff: this machine shows the GPUs 0, 1, 2, 3."),
+        ("GPU-77c0", "0", "--gpus GPU-77c0: this machine shows the GPUs 0."),
         ("some", None, "--gpus some: this machine shows"),
         (",", None, "--gpus ,: this machine shows"),
         ("", None, "--gpus : this machine shows"),
@@ -68,7 +83,7 @@ def test_what_is_not_here_is_refused_and_the_message_says_what_is(wanted, visibl
 
 def test_where_there_is_no_gpu_the_refusal_says_so():
     with pytest.raises(GpuSelectionError, match="shows the GPUs none"):
-        select_gpus("0,", None, [])
+        select_gpus("0,", None, {})
 
 
 class TestPresentGpus:
@@ -84,7 +99,7 @@ class TestPresentGpus:
         tool.chmod(0o755)
 
     def test_are_none_without_the_drivers_tool(self):
-        assert present_gpus() == []
+        assert present_gpus() == {}
 
     def test_are_what_the_tool_lists_without_the_slices_of_a_gpu(self, path):
         lines = [
@@ -95,11 +110,11 @@ class TestPresentGpus:
         ]
         script = '[ "$*" = -L ] || exit 2\n' + "\n".join(f"echo '{line}'" for line in lines)
         self.install(path, script)
-        assert present_gpus() == ["0", "1", "10"]
+        assert present_gpus() == {"0": "GPU-5f1b", "1": "GPU-77c0", "10": "GPU-1d2e"}
 
     def test_are_none_where_the_tool_finds_no_driver_and_the_log_says_so(self, path, caplog):
         self.install(path, "echo 'Failed to initialize NVML: Driver Not Loaded'; exit 9")
-        assert present_gpus() == []
+        assert present_gpus() == {}
         assert "Driver Not Loaded" in caplog.text
 
 

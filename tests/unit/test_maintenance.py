@@ -350,23 +350,29 @@ class TestASweep:
         with pytest.raises(JobNotFoundError):
             store.get(over)
 
-    def test_comes_round_until_it_is_stopped(self, redis_url, tmp_path):
-        stopped, third = Event(), Event()
+    def test_comes_round_until_it_is_stopped_also_while_files_take_long_to_delete(self, redis_url, tmp_path):
+        stopped, third, go_on = Event(), Event(), Event()
 
         class Counting(Maintenance):
-            sweeps = 0
+            rescues = prunes = 0
 
-            def sweep(self) -> None:
-                super().sweep()
-                self.sweeps += 1
-                if self.sweeps == 3:
+            def rescue(self) -> None:
+                self.rescues += 1
+                if self.rescues == 3:
                     third.set()
+
+            def prune(self) -> None:
+                self.prunes += 1
+                assert go_on.wait(PATIENCE_SECONDS)
 
         store = Unlucky(connect(redis_url), POLICY)
         maintenance = Counting(store, LocalArtifactStore(tmp_path), NotedNudges(), [], lease_seconds=30)
         sweeper = Thread(target=maintenance.run, args=(stopped, 0.01))
         sweeper.start()
         assert third.wait(PATIENCE_SECONDS)
+        assert maintenance.prunes <= 1
         stopped.set()
+        go_on.set()
         sweeper.join(PATIENCE_SECONDS)
         assert not sweeper.is_alive()
+        assert maintenance.prunes
