@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from scripts.bench import gateway, growth, memory, overhead, streams, webhooks
+from scripts.bench import checkpoints, gateway, growth, memory, overhead, streams, webhooks
 from scripts.bench.report import Figure, machine, show
 from scripts.bench.workspace import Workspace
 
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[[Workspace], Iterator[Figure]]] = {
     "webhooks": webhooks.measure,
     "overhead": overhead.measure,
     "growth": growth.measure,
+    "checkpoints": checkpoints.measure,
     "memory": memory.measure,
 }
 

@@ -72,6 +72,21 @@ def test_a_drained_job_is_saved_and_goes_on_with_the_next_worker(start):
     assert resumed_step(job) > 0
 
 
+def test_a_rolling_restart_of_all_workers_under_load_loses_nothing_and_repeats_no_step(start):
+    fleet = [start((*SUPERVISOR, "--host", f"first-{number}")) for number in range(2)]
+    client = fleet[0]
+    jobs = [client.submit(**MEDIUM, base_seed=seed) for seed in range(4)]
+    until(lambda: sum(client.store.get(job_id).progress.step > 0 for job_id in jobs) == len(fleet), 60)
+    for number, workers in enumerate(fleet):
+        assert workers.stop() == 0
+        client = start((*SUPERVISOR, "--host", f"second-{number}"))
+    ended = [client.finished(job_id) for job_id in jobs]
+    assert [(job.state, job.failures) for job in ended] == [(JobState.COMPLETED, 0)] * len(jobs)
+    again = [job for job in ended if job.attempt > 1]
+    assert again
+    assert all(resumed_step(job) > 0 for job in again)
+
+
 def test_a_job_that_kills_its_worker_every_time_fails_with_what_each_attempt_died_of(start):
     workers = start(FAULTY)
     job_id = workers.submit(prompt="die")
