@@ -24,6 +24,7 @@ _TAGS = {
     "jobs": "How jobs are doing, and stopping them.",
     "events": "Hearing of jobs as things happen to them.",
     "videos": "Finished videos.",
+    "route": "From a query in plain words to what fulfils it.",
     "webhooks": "Having your own server told of jobs.",
     "service": "What the service offers, and how it is.",
 }
@@ -51,6 +52,27 @@ _JOB_LINKS: Mapping[str, dict[str, Any]] = {
     "cancel": {"operationId": "cancel_job", "parameters": {"job_id": _JOB}},
     "video": {"operationId": "get_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
     "delete": {"operationId": "delete_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
+}
+_WEBHOOK = {"webhook_id": "$response.body#/id"}
+_WEBHOOK_LINKS: Mapping[str, dict[str, Any]] = {
+    "webhook": {"operationId": "get_webhook", "parameters": _WEBHOOK},
+    "test": {"operationId": "test_webhook", "parameters": _WEBHOOK},
+    "deliveries": {"operationId": "list_deliveries", "parameters": _WEBHOOK},
+    "rotate": {"operationId": "rotate_secret", "parameters": _WEBHOOK},
+    "enable": {"operationId": "enable_webhook", "parameters": _WEBHOOK},
+    "delete": {"operationId": "delete_webhook", "parameters": _WEBHOOK},
+}
+_DELIVERY = {"webhook_id": "$request.path.webhook_id", "delivery_id": "$response.body#/id"}
+_DELIVERY_LINKS: Mapping[str, dict[str, Any]] = {
+    "delivery": {"operationId": "get_delivery", "parameters": _DELIVERY},
+    "replay": {"operationId": "replay_delivery", "parameters": _DELIVERY},
+}
+_LINKS = {
+    "JobView": _JOB_LINKS,
+    "WebhookView": _WEBHOOK_LINKS,
+    "WebhookSecretView": _WEBHOOK_LINKS,
+    "DeliveryView": _DELIVERY_LINKS,
+    "DeliveryDetail": _DELIVERY_LINKS,
 }
 
 
@@ -103,13 +125,13 @@ def _add_examples(operation: dict[str, Any]) -> None:
 
 
 def _add_links(operation: dict[str, Any]) -> None:
-    """From every answer that is a job to what can be done with it."""
+    """From every answer that is one thing to what can be done with it."""
+    own = operation["operationId"]
     for response in operation["responses"].values():
-        if _referred(response.get("content", {}).get("application/json", {})) == "JobView":
-            own = operation["operationId"]
-            response["links"] = {
-                name: link for name, link in _JOB_LINKS.items() if link["operationId"] != own
-            }
+        links = _LINKS.get(_referred(response.get("content", {}).get("application/json", {})), {})
+        others = {name: link for name, link in links.items() if link["operationId"] != own}
+        if others:
+            response["links"] = others
 
 
 def _referred(media: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ async def reserved(request: Request, store: ClientStore) -> AsyncIterator[Reserv
         InvalidRequestError: the header is no key.
         KeyReservedError: another request with this key is still being answered.
     """
-    key = _key(request)
+    key = key_of(request)
     if key is None:
         yield None
         return
@@ -66,7 +66,12 @@ def fingerprint(*values: Any) -> str:
     return urlsafe_b64encode(hashlib.sha256(told.encode()).digest()[:16]).rstrip(b"=").decode()
 
 
-def _key(request: Request) -> str | None:
+def key_of(request: Request) -> str | None:
+    """The client's own name for the request, or None where it gives none.
+
+    Raises:
+        InvalidRequestError: the header is no key.
+    """
     keys = request.headers.getlist(HEADER)
     if not keys:
         return None

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.answer import answer
 from api.body import read_json
-from api.idempotency import PARAMETER, Reservation, reserved
+from api.idempotency import PARAMETER, Reservation, key_of, reserved
 from api.links import Links
 from api.model_loads import model_loads
 from api.openapi import BODIES, PROBLEMS
@@ -44,6 +44,7 @@ _STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RouteView, "descript
 async def route(request: Request) -> Response:
     """Tell where a query goes; with `execute`, send it there."""
     parts = parts_of(request)
+    key_of(request)  # a wrong one is refused, whether it will be used or not
     query = RouteQuery.model_validate(await read_json(request, parts.intake.patience))
     found = await run_in_threadpool(_route, query, parts)
     if found.service is Service.WAN and found.model is None:
