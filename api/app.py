@@ -27,7 +27,7 @@ from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
 from api.parts import Parts
-from api.routes import events, generate, health, jobs, models, route, uploads, videos, webhooks
+from api.routes import events, generate, health, jobs, models, openai, route, uploads, videos, webhooks
 from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
@@ -91,6 +91,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             desk=Router(load_classifier()),
             public_url=settings.public_url,
             origins=settings.origins,
+            redirects=settings.redirect_downloads,
         )
 
 
@@ -120,6 +121,6 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    modules = (generate, route, uploads, jobs, events, videos, webhooks, models, health)
+    modules = (generate, openai, route, uploads, jobs, events, videos, webhooks, models, health)
     routers = [module.router for module in modules]
     return [route for router in (*routers, page_router()) for route in router.routes]

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from api.description import enrich, without_null
 from api.errors import MEDIA_TYPE
 from api.event_view import EventView
+from api.openai.fields import CreateVideo, Extension, Remix
 from api.schemas import PresignRequest, Problem
 from api.webhooks import NewWebhook
 from routing.query import RouteQuery
@@ -44,7 +45,8 @@ def body_of(kind: type[VideoBody]) -> dict[str, Any]:
 def complete(description: dict[str, Any]) -> dict[str, Any]:
     """Add the models that are referred to by name: the problem, and the bodies that we read ourselves."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, EventView, NewWebhook, PresignRequest, RouteQuery, *BODIES):
+    ours = (Problem, EventView, NewWebhook, PresignRequest, RouteQuery, CreateVideo, Extension, Remix)
+    for model in (*ours, *BODIES):
         schemas.update(_schemas(model))
     for kind in BODIES:
         schemas[_form_name(kind)] = _form_schema(kind)

@@ -36,7 +36,8 @@ class Parts:
     ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
     ones by task, ``access`` tells who calls, ``limiter`` how often they may and ``admissions`` when their
     jobs are taken, ``intake`` takes in bodies and files, ``desk`` routes queries, ``public_url`` begins
-    absolute links in place of the address a request came to, and pages of ``origins`` may call from browsers.
+    absolute links in place of the address a request came to, pages of ``origins`` may call from browsers,
+    and ``redirects`` tells whether clients can reach the bucket themselves.
     """
 
     store: ClientStore
@@ -55,6 +56,7 @@ class Parts:
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()
+    redirects: bool = False
 
     def seen_by(self, principal: Principal, origin: Origin) -> Parts:
         """The same parts, with a store that shows this principal's jobs alone."""

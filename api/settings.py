@@ -33,6 +33,10 @@ class GatewaySettings(JobsSettings):
     gpu_seconds_per_day: float | None = Field(
         None, ge=0, description="GPU time that each tenant may use, unless it has a limit of its own."
     )
+    redirect_downloads: bool = Field(
+        default=False,
+        description="Send `/v1/videos/{id}/content` on to the bucket, where clients can reach it.",
+    )
     queue_length: int = Field(
         10_000, ge=1, description="Jobs that each queue may hold; further ones are refused."
     )

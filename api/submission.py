@@ -34,6 +34,9 @@ def submit(
     *,
     files: Mapping[str, Path] | None = None,
     tenant: str = DEFAULT_TENANT,
+    warnings: tuple[str, ...] = (),
+    remixed_from: str | None = None,
+    video: Input | None = None,
 ) -> Job:
     """Write the job down, then tell the workers; or find the job that answers the request already.
 
@@ -43,6 +46,9 @@ def submit(
         reservation: the request's idempotency key.
         files: what came with the request, by the field of the body; these are used up.
         tenant: whose uploads may be used.
+        warnings: what was taken otherwise than the client wrote it, before it came to ``body``.
+        remixed_from: the job whose video this one is made of.
+        video: a finished video of ours that the new one begins with.
 
     Raises:
         UnknownModelError: the catalog has no such task.
@@ -62,7 +68,10 @@ def submit(
     hook = parts.webhooks.hook_of(body)
     with parts.intake.gatherer.gathered(body, files or {}, tenant) as inputs:
         request = fit(asked, spec, {name: given.media for name, given in inputs.items()})
-        contents = {name: given.digest for name, given in inputs.items()}
+        told = {"warnings": (*request.warnings, *warnings), "remixed_from": remixed_from}
+        request = request.model_copy(update=told)
+        given = {**inputs, **({"video": video} if video else {})}
+        contents = {name: one.digest for name, one in given.items()}
         new = NewJob(
             id=new_job_id(),
             queue=spec.id,
@@ -70,7 +79,7 @@ def submit(
             hook=hook,
             **terms(body, request, spec, tiny=tiny, contents=contents, reservation=reservation),
         )
-        with _stored(new, inputs, parts.artifacts) as complete:
+        with _stored(new, given, parts.artifacts) as complete:
             job = write(complete, parts)
     if job.id == new.id:
         parts.nudge(job)

@@ -87,13 +87,15 @@ class TenantStore:
         """
         return self._store.history_end(self._checked(tenant))
 
-    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+    def find(
+        self, which: JobFilter, limit: int = 20, before: str | None = None, *, oldest_first: bool = False
+    ) -> list[Job]:
         """See JobStore.
 
         Raises:
             ScopeMissingError: another tenant is asked for.
         """
-        return self._store.find(self._own(which), limit, before)
+        return self._store.find(self._own(which), limit, before, oldest_first=oldest_first)
 
     def count(self, which: JobFilter) -> int:
         """See JobStore.

@@ -160,8 +160,10 @@ class JobStore(Protocol):
         """The cursor of the newest entry of a tenant's history, or ``0-0`` when there is none."""
         ...
 
-    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
-        """Matching jobs, newest first, from the one behind the id ``before``."""
+    def find(
+        self, which: JobFilter, limit: int = 20, before: str | None = None, *, oldest_first: bool = False
+    ) -> list[Job]:
+        """Matching jobs, newest first or the other way round, from the one behind the id ``before``."""
         ...
 
     def count(self, which: JobFilter) -> int:

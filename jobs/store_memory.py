@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -265,11 +264,14 @@ class MemoryJobStore:
             places = [place for place, (whose, *_) in enumerate(self._history, 1) if whose == tenant]
             return f"{places[-1] if places else 0}-0"
 
-    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+    def find(
+        self, which: JobFilter, limit: int = 20, before: str | None = None, *, oldest_first: bool = False
+    ) -> list[Job]:
         with self._lock:
-            ids = sorted(job.id for job in self._matching(which))
-            older = ids[: len(ids) if before is None else bisect_left(ids, before)]
-            return [self.get(job_id) for job_id in reversed(older[-limit:])]
+            ids = sorted((job.id for job in self._matching(which)), reverse=not oldest_first)
+            behind = [job_id for job_id in ids if before is None or (job_id > before) == oldest_first]
+            page = [job_id for job_id in behind if job_id != before][:limit]
+            return [self.get(job_id) for job_id in page]
 
     def count(self, which: JobFilter) -> int:
         with self._lock:

@@ -176,13 +176,16 @@ class RedisJobStore:
             newest: Any = self._redis.xrevrange(self._key("history", tenant), count=1)
         return newest[0][0].decode() if newest else "0-0"
 
-    def find(self, which: JobFilter, limit: int = 20, before: str | None = None) -> list[Job]:
+    def find(
+        self, which: JobFilter, limit: int = 20, before: str | None = None, *, oldest_first: bool = False
+    ) -> list[Job]:
+        begin, end = ("-", "+") if oldest_first else ("+", "-")
         with unavailable():
             ranges = self._redis.pipeline(transaction=False)
             for bucket in self._buckets(which):
-                newest = f"({before}" if before else "+"
-                ranges.zrange(bucket, newest, "-", desc=True, bylex=True, offset=0, num=limit)
-            page = list(islice(merge(*ranges.execute(), reverse=True), limit))
+                begin = f"({before}" if before else begin
+                ranges.zrange(bucket, begin, end, desc=not oldest_first, bylex=True, offset=0, num=limit)
+            page = list(islice(merge(*ranges.execute(), reverse=not oldest_first), limit))
             records = self._redis.pipeline(transaction=False)
             for job_id in page:
                 self._script(keys=[self._prefix], args=["get", self._time(), job_id], client=records)

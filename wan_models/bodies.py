@@ -15,6 +15,7 @@ from wan_models.errors import InvalidRequestError
 from wan_models.fields import (
     MAX_SEED,
     RANDOM_SEED,
+    Boundary,
     Flag,
     Fps,
     Prompt,
@@ -65,6 +66,10 @@ class VideoBody(BaseModel):
         Field(description="Guidance: one number, or the pair of the low-noise and the high-noise expert."),
     ] = None
     sample_shift: Annotated[Shift | None, Field(description="Shift of the noise schedule.")] = None
+    boundary: Annotated[
+        Boundary | None,
+        Field(description="Share of the noise schedule at which two experts change over."),
+    ] = None
     base_seed: Annotated[
         int | None,
         Field(strict=True, ge=RANDOM_SEED, le=MAX_SEED, description="Absent or -1: a seed is drawn."),

@@ -49,6 +49,7 @@ Task = Annotated[str, Field(strict=True, max_length=64, description="Id of a mod
 Whole = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31)]  # held against the model's rule later
 Steps = Annotated[int, Field(strict=True, ge=1, le=100)]
 Shift = Annotated[float, Field(strict=True, ge=1, le=30, allow_inf_nan=False)]
+Boundary = Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)]
 Fps = Annotated[int, Field(strict=True, ge=1, le=60)]
 Scale = Annotated[float, Field(strict=True, ge=1, le=20, allow_inf_nan=False)]  # 1 switches guidance off
 Scales = Annotated[

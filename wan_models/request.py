@@ -40,6 +40,7 @@ class VideoRequest(BaseModel):
     ``inputs`` holds the key of each input file in the artifact store, by its name: ``image``,
     ``last_image``, ``audio``, ``tts_prompt``, ``pose``, ``face``, ``ref``, ``bg``, ``mask``. What
     stands below it belongs to one task or the other, and is None where the task has no such thing.
+    ``remixed_from`` is the job whose video this one is made of.
     ``warnings`` are sentences for the client about what was taken otherwise than it was written.
 
     For speech, ``frame_num`` is the most there may be: the video ends with the speech. For an animation
@@ -68,6 +69,7 @@ class VideoRequest(BaseModel):
     replace_flag: bool | None = None
     refert_num: Literal[1, 5] | None = None
     loras: tuple[LoraUse, ...] = ()
+    remixed_from: str | None = None
     warnings: tuple[str, ...] = ()
     preview: bool = False
 
@@ -107,7 +109,7 @@ def resolve(
         sample_steps=body.sample_steps or defaults.steps,
         sample_guide_scale=_guidance(body.sample_guide_scale, spec) or defaults.guidance,
         sample_shift=body.sample_shift or defaults.shift,
-        boundary=spec.boundary,
+        boundary=_boundary(body, spec),
         base_seed=seed() if body.base_seed in (None, RANDOM_SEED) else body.base_seed,
         loras=used,
         preview=bool(body.preview),
@@ -173,6 +175,12 @@ def _guidance(pair: tuple[float, float] | None, spec: ModelSpec) -> Guidance | N
             "sample_guide_scale", f"{spec.id} has no pair of experts; send a single number."
         )
     return guidance
+
+
+def _boundary(body: VideoBody, spec: ModelSpec) -> float | None:
+    if body.boundary is not None and spec.boundary is None:
+        raise InvalidRequestError("boundary", f"{spec.id} has no pair of experts to change over.")
+    return body.boundary or spec.boundary
 
 
 def _frame_num(body: VideoBody, rule: FrameRule, defaults: Defaults) -> int:

@@ -12,6 +12,7 @@ from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
 from wan_models.pipelines.acceleration import accelerate
 from wan_models.pipelines.adapters import adapted
+from wan_models.pipelines.continuation import with_beginning
 from wan_models.pipelines.faults import fault_of
 from wan_models.pipelines.preview import preview_of
 from wan_models.pipelines.prompt_cache import PromptCache
@@ -74,7 +75,7 @@ class Engine:
             steps = request.sample_steps * segments
             preview = preview_of(pipe, run, steps, self._device)
             clock = StepClock(steps, run.on_step, scheduler, preview)
-            pixels = _call(pipe, arguments, clock)
+            pixels = with_beginning(_call(pipe, arguments, clock), request, run)
         metrics = {
             **clock.metrics(),
             "peak_memory_mb": _peak_memory_mb(self._device),

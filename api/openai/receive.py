@@ -1,0 +1,82 @@
+"""Reading a request of the dialect, in JSON or as a form, into the fields and files that it brings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+
+from api.body import is_json, media_type, read_json
+from api.form import MEDIA_TYPE as FORM
+from api.form import read_form
+from api.inputs.intake import Intake
+from api.inputs.receive import save
+from api.openai.fields import ACCEPTED_FILES, unwrapped
+from api.refusals import UnsupportedMediaTypeError
+from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo
+from wan_models.errors import InvalidRequestError
+
+_OUR_FILES = frozenset({*ImageToVideo.sources, *SpeechToVideo.sources, *Animation.sources})
+
+
+@asynccontextmanager
+async def received_fields(
+    request: Request, intake: Intake
+) -> AsyncIterator[tuple[dict[str, Any], dict[str, Path]]]:
+    """The client's fields, and its files by the field of our bodies that each is for.
+
+    Raises:
+        RefusedError: the body cannot be read; the subclasses say why.
+        InvalidRequestError: it is no object, or a file came under a name that takes none.
+    """
+    declared = media_type(request)[0]
+    if not is_json(declared) and declared != FORM:
+        raise UnsupportedMediaTypeError(declared, f"application/json or {FORM}")
+    if declared != FORM:
+        body = await read_json(request, intake.patience)
+        if not isinstance(body, Mapping):
+            raise InvalidRequestError("", "Send an object.")
+        yield unwrapped(body), {}
+        return
+    async with read_form(request, intake.max_bytes, intake.patience) as form:
+        with TemporaryDirectory(prefix="wanserve-form-") as folder:
+            files: dict[str, Path] = {}
+            for name, upload in form.files.items():
+                field = _field_of(name)
+                if field in files:
+                    raise InvalidRequestError(name, "It was sent twice.")
+                files[field] = Path(folder, field)
+                await to_thread.run_sync(save, upload, files[field])
+            fields = {
+                name: value
+                for name, value in form.fields.items()
+                if value.strip() or name == "negative_prompt"
+            }
+            yield unwrapped(_nested(fields)), files
+
+
+def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Clients write an object into a form member by member: ``video[id]``."""
+    nested: dict[str, Any] = {}
+    for name, value in fields.items():
+        match = re.fullmatch(r"(\w+)\[(\w+)\]", name)
+        if match is None:
+            nested[name] = value
+        elif isinstance(inner := nested.setdefault(match[1], {}), dict):
+            inner[match[2]] = value
+        else:
+            raise InvalidRequestError(match[1], "It was sent twice.")
+    return nested
+
+
+def _field_of(name: str) -> str:
+    field = ACCEPTED_FILES.get(name, name)
+    if field not in _OUR_FILES:
+        raise InvalidRequestError(name[:64], "This field takes no file.")
+    return field

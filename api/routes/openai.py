@@ -1,0 +1,235 @@
+"""OpenAI's video API: ``/v1/videos`` and ``/v1/models``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from api.answer import answer
+from api.body import read_json
+from api.eta import eta_seconds, poll_seconds
+from api.idempotency import PARAMETER, Reservation, reserved
+from api.inputs.gather import Input
+from api.names import JOB_ID_PATTERN, check_job_id
+from api.openai.fields import CreateVideo, Extension, Remix, in_client_terms, translated
+from api.openai.models import ModelPage, model_page
+from api.openai.receive import received_fields
+from api.openai.remix import Derived, continued, remixed
+from api.openai.video import DeletedVideo, Video, VideoList, video_of
+from api.openapi import PROBLEMS
+from api.parts import Parts, parts_of
+from api.principal import principal_of
+from api.stills import still_of
+from api.submission import submit
+from api.video import video_response
+from jobs.state import Job, JobFilter
+from wan_models.catalog import ModelSpec
+from wan_models.errors import InvalidRequestError
+from wan_models.media import Media, MediaKind
+from wan_models.stills import Still
+
+router = APIRouter(prefix="/v1", tags=["openai"], responses=PROBLEMS)
+
+_MEDIA = {Still.THUMBNAIL: "image/webp", Still.SPRITESHEET: "image/jpeg"}
+_REFERENCE = {"schema": {"$ref": "#/components/schemas/CreateVideo"}}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": _REFERENCE, "multipart/form-data": _REFERENCE},
+    },
+    "parameters": [PARAMETER],
+}
+_EXTENSION: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"$ref": "#/components/schemas/Extension"}}
+            for kind in ("application/json", "multipart/form-data")
+        },
+    },
+    "parameters": [PARAMETER],
+}
+_REMIX: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Remix"}}},
+    },
+    "parameters": [PARAMETER],
+}
+_REDIRECT_SECONDS = 3600
+
+
+class ListQuery(BaseModel, extra="forbid"):
+    """Which page of the list: ``after`` is the ``last_id`` of the page in front of it."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    after: Annotated[str | None, Field(pattern=JOB_ID_PATTERN)] = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+class ContentQuery(BaseModel, extra="forbid"):
+    """Which file of a video."""
+
+    variant: Literal["video", "thumbnail", "spritesheet"] = "video"
+
+
+@router.post("/videos", response_model=Video, openapi_extra=_BODY)
+async def create_video(request: Request) -> Response:
+    """Queue a video. Takes OpenAI's fields and those that vLLM-Omni and SGLang add to them."""
+    parts = parts_of(request)
+    intake = parts.intake
+    async with (
+        reserved(request, parts.store) as reservation,
+        received_fields(request, intake) as (fields, files),
+    ):
+        asked = CreateVideo.model_validate(fields)
+        translation = translated(asked, files.keys(), partial(_is_offered, parts), tiny=_is_tiny(parts))
+        work = partial(
+            submit,
+            translation.body,
+            parts,
+            reservation,
+            files=files,
+            tenant=principal_of(request).tenant,
+            warnings=translation.warnings,
+        )
+        with in_client_terms():
+            job = await to_thread.run_sync(work, limiter=intake.threads if translation.body.given else None)
+    return _answer(job, parts)
+
+
+@router.get("/videos", response_model=VideoList)
+def list_videos(query: Annotated[ListQuery, Query()], request: Request) -> Response:
+    """Videos in the order of their creation, the newest first unless ``order`` is ``asc``."""
+    found = parts_of(request).store.find(
+        JobFilter(), query.limit + 1, query.after, oldest_first=query.order == "asc"
+    )
+    shown = [video_of(job) for job in found[: query.limit]]
+    return answer(
+        VideoList(
+            data=shown,
+            first_id=shown[0].id if shown else None,
+            last_id=shown[-1].id if shown else None,
+            has_more=len(found) > len(shown),
+        )
+    )
+
+
+@router.get("/videos/{video_id}", response_model=Video)
+def get_video(video_id: str, request: Request) -> Response:
+    """One video as it is now. One that failed is a 200 that says so."""
+    parts = parts_of(request)
+    return _answer(parts.store.get(check_job_id(video_id)), parts)
+
+
+@router.delete("/videos/{video_id}", response_model=DeletedVideo)
+def delete_video(video_id: str, request: Request) -> Response:
+    """Delete a video and its record. One that is still queued or being made is cancelled instead."""
+    parts = parts_of(request)
+    job = parts.store.get(check_job_id(video_id))
+    if not job.state.is_final:
+        job = parts.store.cancel(job.id)
+    if job.state.is_final:
+        for artifact in parts.artifacts.find(f"{job.id}/"):
+            parts.artifacts.delete(artifact.key)
+        parts.store.remove(job.id)
+    return answer(DeletedVideo(id=job.id))
+
+
+@router.get("/videos/{video_id}/content", response_class=Response)
+def get_content(video_id: str, query: Annotated[ContentQuery, Query()], request: Request) -> Response:
+    """Download the video, a range of its bytes, a thumbnail, or a sheet of its frames."""
+    parts = parts_of(request)
+    job = parts.store.get(check_job_id(video_id))
+    if query.variant == "video":
+        if parts.redirects and job.result and (url := _presigned(job, parts)):
+            return Response(status_code=307, headers={"location": url, "cache-control": "no-store"})
+        return video_response(job, parts.artifacts, request.method, request.headers)
+    still = Still(query.variant)
+    return Response(still_of(job, still, parts.artifacts), media_type=_MEDIA[still])
+
+
+@router.post("/videos/{video_id}/remix", response_model=Video, openapi_extra=_REMIX)
+async def remix_video(video_id: str, request: Request) -> Response:
+    """Make a video like another one, with another prompt: same model, size, length, settings and seed."""
+    parts = parts_of(request)
+    asked = Remix.model_validate(await read_json(request, parts.intake.patience))
+    source = await to_thread.run_sync(parts.store.get, check_job_id(video_id))
+    make = partial(remixed, source, asked.prompt, parts.artifacts, tiny=_is_tiny(parts))
+    return await _derive(request, parts, source, make)
+
+
+@router.post("/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
+async def extend_video(request: Request) -> Response:
+    """Go on where a finished video ends. The new video holds both, one after the other."""
+    parts = parts_of(request)
+    async with received_fields(request, parts.intake) as (fields, files):
+        if files:
+            raise InvalidRequestError("video", "Name a video of this service by its id.")
+        asked = Extension.model_validate(fields)
+    source = await to_thread.run_sync(parts.store.get, check_job_id(asked.video.id))
+    offered, tiny = partial(_is_offered, parts), _is_tiny(parts)
+    make = partial(
+        continued, source, asked.prompt, asked.seconds, parts.artifacts, is_offered=offered, tiny=tiny
+    )
+    return await _derive(request, parts, source, make)
+
+
+@router.get("/models", response_model=ModelPage)
+def get_models(request: Request) -> Response:
+    """The models that are installed."""
+    return answer(model_page(parts_of(request)))
+
+
+async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..., Derived]) -> Response:
+    """Submit what is made of a finished video."""
+    tenant = principal_of(request).tenant
+
+    def work(reservation: Reservation | None) -> Job:
+        with TemporaryDirectory(prefix="wanserve-derived-") as folder, in_client_terms():
+            derived = make(folder=Path(folder))
+            return submit(
+                derived.body,
+                parts,
+                reservation,
+                files=derived.files,
+                tenant=tenant,
+                remixed_from=source.id,
+                video=Input(derived.video, Media(kind=MediaKind.VIDEO, suffix="mp4"))
+                if derived.video
+                else None,
+            )
+
+    async with reserved(request, parts.store) as reservation:
+        job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads)
+    return _answer(job, parts)
+
+
+def _is_offered(parts: Parts, spec: ModelSpec) -> bool:
+    return spec.pipeline is not None and spec.id in parts.models.get()
+
+
+def _is_tiny(parts: Parts) -> bool:
+    """Whether tiny models are what is installed, which take small sizes as well."""
+    return any(model.tiny for model in parts.models.get().values())
+
+
+def _presigned(job: Job, parts: Parts) -> str | None:
+    return parts.artifacts.presign(job.result["artifact"], _REDIRECT_SECONDS) if job.result else None
+
+
+def _answer(job: Job, parts: Parts) -> Response:
+    """The video object, with the time to poll again as the SDK understands it."""
+    if job.state.is_final:
+        return answer(video_of(job))
+    seconds = poll_seconds(eta_seconds(job, parts.load.of(job.queue), parts.load.now()))
+    return answer(
+        video_of(job), headers={"openai-poll-after-ms": str(seconds * 1000), "retry-after": str(seconds)}
+    )

@@ -1,0 +1,192 @@
+"""The openai SDK, unmodified, and the requests of other servers' benchmarks, against the whole service."""
+
+import asyncio
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, UnprocessableEntityError
+from PIL import Image
+
+from wan_models.pipelines.video import probe_mp4
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the SDK's, about its own videos
+]
+
+SMALL = {"num_inference_steps": 3, "num_frames": 5, "seed": 1}
+
+
+@pytest.fixture(scope="session")
+def sdk(service):
+    with OpenAI(base_url=f"{service.address}/v1", api_key="EMPTY", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def made(sdk):
+    """A finished video."""
+    return sdk.videos.create_and_poll(
+        prompt="a lighthouse", model="t2v-A14B", size="64x64", extra_body=SMALL | {"fps": 8}
+    )
+
+
+def picture(width: int = 64, height: int = 64) -> bytes:
+    data = BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(data, "PNG")
+    return data.getvalue()
+
+
+def test_create_and_poll_gives_a_finished_video(made):
+    assert (made.object, made.status, made.progress) == ("video", "completed", 100)
+    assert (made.model, made.size, made.prompt, made.error) == ("t2v-A14B", "64x64", "a lighthouse", None)
+    assert made.seconds == "0.5"
+    assert made.created_at <= made.completed_at <= made.expires_at
+    assert made.inference_time_s > 0
+    assert made.stage_durations["denoise"] > 0
+
+
+def test_its_content_is_a_video_a_thumbnail_and_a_spritesheet(sdk, made, tmp_path: Path):
+    file = tmp_path / "video.mp4"
+    sdk.videos.download_content(made.id).write_to_file(file)
+    assert probe_mp4(file).frames == 5
+    thumbnail = Image.open(BytesIO(sdk.videos.download_content(made.id, variant="thumbnail").read()))
+    assert (thumbnail.format, thumbnail.size) == ("WEBP", (64, 64))
+    for _ in range(2):  # made, then kept
+        sheet = Image.open(BytesIO(sdk.videos.download_content(made.id, variant="spritesheet").read()))
+        assert (sheet.format, sheet.size) == ("JPEG", (5 * 64, 64))
+
+
+def test_a_range_of_the_content_is_served(service, made):
+    answer = service.client.get(f"/v1/videos/{made.id}/content", headers={"range": "bytes=4-7"})
+    assert (answer.status_code, answer.content) == (206, b"ftyp")
+
+
+def test_lists_page_in_both_orders(sdk, made):
+    more = [sdk.videos.create(prompt=f"number {n}", size="64x64", extra_body=SMALL).id for n in range(3)]
+    newest = [video.id for video in sdk.videos.list(limit=2)]
+    assert newest[: len(more)] == more[::-1]
+    assert newest[-1] <= made.id
+    assert len(set(newest)) == len(newest)
+    assert [video.id for video in sdk.videos.list(limit=2, order="asc")] == newest[::-1]
+    page = sdk.videos.list(limit=2)
+    assert (page.has_more, page.first_id, page.last_id) == (True, newest[0], newest[1])
+
+
+def test_a_picture_comes_as_a_file_or_as_an_address(sdk):
+    job = sdk.videos.create_and_poll(
+        prompt="it moves",
+        model="i2v-A14B",
+        input_reference=("first.png", picture(), "image/png"),
+        size="64x64",
+        extra_body=SMALL,
+    )
+    assert (job.status, job.model) == ("completed", "i2v-A14B")
+
+
+def test_remix_takes_everything_but_the_prompt(sdk, service, made):
+    remix = sdk.videos.poll(sdk.videos.remix(made.id, prompt="a lighthouse at night").id)
+    assert (remix.status, remix.remixed_from_video_id) == ("completed", made.id)
+    assert (remix.prompt, remix.size, remix.seconds) == ("a lighthouse at night", made.size, made.seconds)
+    mine, its = (service.job(job_id)["request"] for job_id in (remix.id, made.id))
+    assert mine["base_seed"] == its["base_seed"]
+
+
+def test_an_extension_holds_the_old_video_and_the_new_one(sdk, service, made, tmp_path: Path):
+    # The SDK's own extend() takes the reference for a file, and refuses it before it is sent.
+    wanted = {"prompt": "it goes on", "seconds": "1", "video[id]": made.id}
+    form = {name: (None, value) for name, value in wanted.items()}
+    answer = service.client.post("/v1/videos/extensions", files=form).raise_for_status()
+    longer = sdk.videos.poll(answer.json()["id"])
+    assert longer.status == "completed", longer.error
+    file = tmp_path / "longer.mp4"
+    sdk.videos.download_content(longer.id).write_to_file(file)
+    assert probe_mp4(file).frames == 5 + 9 - 1
+    assert longer.seconds == "1.5"
+
+
+def test_a_deleted_video_is_gone_and_an_unfinished_one_is_cancelled(sdk):
+    done = sdk.videos.create_and_poll(prompt="short", size="64x64", extra_body=SMALL)
+    assert sdk.videos.delete(done.id).deleted
+    with pytest.raises(NotFoundError):
+        sdk.videos.retrieve(done.id)
+    running = sdk.videos.create(
+        prompt="long", size="256x128", extra_body={"num_inference_steps": 100, "num_frames": 5}
+    )
+    assert sdk.videos.delete(running.id).deleted
+    with suppress(NotFoundError):  # it was still queued, and is gone at once
+        assert sdk.videos.poll(running.id).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"size": "31x31"}, "size"),
+        ({"seconds": "60"}, "seconds"),
+        ({"prompt": ""}, "prompt"),
+        ({"extra_body": {"num_inference_steps": 0}}, "num_inference_steps"),
+    ],
+)
+def test_the_sdk_shows_what_is_wrong_with_a_request(sdk, fields, named):
+    with pytest.raises((BadRequestError, UnprocessableEntityError)) as refused:
+        sdk.videos.create(**({"prompt": "a cat", "size": "64x64"} | fields))
+    assert named in refused.value.message
+
+
+def test_an_unknown_model_is_refused_and_the_known_ones_are_listed(sdk):
+    with pytest.raises((NotFoundError, UnprocessableEntityError), match="sora-2"):
+        sdk.videos.create(prompt="a cat", model="sora-2")
+    assert "t2v-A14B" in {model.id for model in sdk.models.list()}
+
+
+def test_the_asynchronous_client_works_as_well(service):
+    async def run() -> str:
+        async with AsyncOpenAI(base_url=f"{service.address}/v1", api_key="EMPTY") as client:
+            video = await client.videos.create_and_poll(prompt="a cat", extra_body=SMALL | {"size": "64x64"})
+            content = await client.videos.download_content(video.id)
+            return (await content.aread())[4:8].decode()
+
+    assert asyncio.run(run()) == "ftyp"
+
+
+def test_the_requests_of_serving_benchmarks_are_answered_with_200(service):
+    """vLLM-Omni's sends a form, SGLang's JSON, AIPerf's JSON with the length; each polls, then deletes."""
+    form = {"prompt": "a cat", "model": "Wan-AI/Wan2.2-T2V-A14B-Diffusers", "size": "64x64"} | {
+        name: str(value) for name, value in (SMALL | {"fps": 8, "guidance_scale": 4.0}).items()
+    }
+    json = {
+        "prompt": "a cat",
+        "width": 64,
+        "height": 64,
+        "seconds": "1",
+        "fps": 8,
+        "num_inference_steps": 2,
+        "extra_body": {"guidance_scale_2": 3.0, "flow_shift": 5.0, "boundary_ratio": 0.5},
+        "enable_teacache": False,
+        "output_quality": "default",
+    }
+    answers = [
+        service.client.post("/v1/videos", files={name: (None, value) for name, value in form.items()}),
+        service.client.post("/v1/videos", json=json),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+    videos = [service.finished(answer.json()["id"]) for answer in answers]
+    assert [video["status"] for video in videos] == ["completed", "completed"]
+    asked = videos[1]["request"]
+    assert (asked["boundary"], asked["sample_shift"], asked["frame_num"]) == (0.5, 5.0, 9)
+    assert asked["sample_guide_scale"] == [3.0, 4.0]
+    assert "enable_teacache, output_quality" in videos[1]["warnings"][0]
+    told = service.client.get(f"/v1/videos/{videos[0]['id']}").json()
+    assert {"inference_time_s", "stage_durations", "peak_memory_mb"} <= told.keys()
+    assert service.client.delete(f"/v1/videos/{videos[0]['id']}").json()["deleted"] is True
+
+
+def test_an_unfinished_video_says_when_to_poll_again(service):
+    answer = service.client.post("/v1/videos", json={"prompt": "a cat", "size": "64x64"} | SMALL)
+    assert int(answer.headers["openai-poll-after-ms"]) >= 1000
+    service.finished(answer.json()["id"])
+    final = httpx.get(f"{service.address}/v1/videos/{answer.json()['id']}")
+    assert "openai-poll-after-ms" not in final.headers
