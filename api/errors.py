@@ -25,6 +25,7 @@ from api.ranges import UnsatisfiableRangeError
 from api.schemas import FieldError, Problem, SdkError
 from jobs import errors as jobs
 from wan_models import errors as models
+from wan_models.stills import StillError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -102,6 +103,7 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     refusals.PreviewNotFoundError: Kind(_S.NOT_FOUND, "preview_not_found", "There is no such picture"),
+    StillError: Kind(_S.NOT_FOUND, "no_picture", "There is no picture of the video"),
     refusals.VideoNotReadyError: Kind(_S.NOT_FOUND, "video_not_ready", "The job has no video"),
     jobs.InvalidTransitionError: Kind(_S.CONFLICT, "job_ended", "The job has already ended"),
     jobs.KeyReservedError: Kind(

@@ -23,7 +23,7 @@ from wan_models.catalog import CATALOG
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CONFIG = Path(__file__).parents[2] / "data" / "schemathesis.toml"
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "5")
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "2")
 """For each operation and phase; more find more."""
 PHASES = os.environ.get("SCHEMATHESIS_PHASES", "examples,fuzzing,stateful")
 """There is also ``coverage``, which takes minutes."""

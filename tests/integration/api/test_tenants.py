@@ -109,6 +109,7 @@ def filled(path: str, job_id: str) -> str:
     """The path with the names of a job's things in it."""
     names = {
         "job_id": job_id,
+        "video_id": job_id,
         "filename": f"{job_id}.mp4",
         "step": "1",
         "webhook_id": named_after("whe_", job_id),
