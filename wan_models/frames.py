@@ -22,7 +22,7 @@ _COLUMNS, _ROWS = 5, 4
 def main(kind: Still, video: Path, target: Path) -> None:
     """Write a picture of a video."""
     with av.open(video) as container:
-        frames = [frame.to_image() for frame in _chosen(kind, list(container.decode(video=0)))]
+        frames = [frame.to_image() for frame in _chosen(kind, list(container.decode(video=0)))]  # type: ignore[no-untyped-call] # PyAV annotates it not
     if kind is Still.THUMBNAIL:
         frames[0].thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
     if kind is not Still.SPRITESHEET:
