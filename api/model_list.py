@@ -48,6 +48,7 @@ def _view(
         kind=spec.kind,
         accepts=sorted(spec.accepts),
         installed=model is not None,
+        verified=model is not None and model.verified,
         tiny=tiny,
         available=model is not None and spec.pipeline is not None,
         sizes=[str(size) for size in accepted_sizes(spec, tiny=tiny)],

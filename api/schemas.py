@@ -198,7 +198,8 @@ class ModelView(View):
     title: str
     kind: str
     accepts: Annotated[list[str], Field(description="Kinds of request it can serve.")]
-    installed: bool
+    installed: Annotated[bool, Field(description="All of its files are there.")]
+    verified: Annotated[bool, Field(description="Their digests were checked when it was installed.")]
     tiny: Annotated[bool, Field(description="Randomly initialised: it paints noise, in seconds.")]
     available: Annotated[bool, Field(description="Installed, and this version can run it.")]
     sizes: Annotated[list[str], Field(description="Accepted sizes, width*height.")]

@@ -2,7 +2,8 @@
 
 A model is a diffusers folder: ``model_index.json`` names the component folders, and a component in
 several shards names its files in an index of its own. A folder that is still being copied lacks some
-of these files, or has one that is shorter than its own header says, and does not count.
+of these files, or has one that is shorter than its own header says, and does not count; nor does one that
+is no more what its manifest says.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from wan_models.catalog import CATALOG
+from wan_models.manifest import Manifest
 
 MODEL_INDEX = "model_index.json"
-MANIFEST = "wanserve.json"
-"""Written beside the index by our own tools: ``{"tiny": true}`` marks a model that paints noise."""
 
 # What each kind of component must bring; diffusers and transformers name their files so.
 _CONFIG_NAMES = ("config.json", "scheduler_config.json", "tokenizer_config.json", "preprocessor_config.json")
@@ -29,11 +29,15 @@ _SHARD_INDEXES = ("diffusion_pytorch_model.safetensors.index.json", "model.safet
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A complete model on disk. A tiny one is randomly initialised and takes small sizes as well."""
+    """A complete model on disk. A tiny one is randomly initialised and takes small sizes as well.
+
+    ``verified`` ones were checked, file by file, when they were installed; others were copied by hand.
+    """
 
     task: str
     path: Path
     tiny: bool
+    verified: bool = False
 
 
 def model_path(models_dir: Path, task: str) -> Path:
@@ -50,10 +54,10 @@ def installed_models(models_dir: Path) -> dict[str, InstalledModel]:
 def installed_model(models_dir: Path, task: str) -> InstalledModel | None:
     """One task's model, or None when it is absent or incomplete."""
     path = model_path(models_dir, task)
-    if not is_complete(path):
+    manifest = Manifest.read(path)
+    if not (manifest.keeps_its_sizes(path) and is_complete(path)):
         return None
-    manifest = _read_json(path / MANIFEST) or {}
-    return InstalledModel(task, path, tiny=manifest.get("tiny") is True)
+    return InstalledModel(task, path, tiny=manifest.tiny, verified=bool(manifest.files))
 
 
 def is_complete(path: Path) -> bool:

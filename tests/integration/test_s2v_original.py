@@ -68,7 +68,7 @@ def text_name(name: str) -> str:
 
 def test_a_published_folder_is_installed_once_it_is_converted(published, tmp_path, media):
     assert installed_model(tmp_path, TASK) is None
-    install(CATALOG[TASK], tmp_path)
+    install([CATALOG[TASK]], tmp_path, None)
     assert installed_model(tmp_path, TASK)
     assert {path.name for path in published.iterdir()} == {
         "audio_encoder",
@@ -79,6 +79,7 @@ def test_a_published_folder_is_installed_once_it_is_converted(published, tmp_pat
         "tokenizer",
         "transformer",
         "vae",
+        "wanserve.json",
     }
     frames = WAYS[TASK].frames(Registry(tmp_path).load(TASK), media)
     assert frames.shape == (5, 64, 64, 3)

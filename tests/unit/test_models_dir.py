@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wan_models.models_dir import MANIFEST, installed_model, installed_models, is_complete, model_path
+from wan_models.manifest import MANIFEST
+from wan_models.models_dir import installed_model, installed_models, is_complete, model_path
 
 INDEX = {
     "_class_name": "WanPipeline",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -15,7 +14,8 @@ import torch
 from diffusers import WanImageToVideoPipeline, WanPipeline
 
 from wan_models.catalog import CATALOG, ModelSpec
-from wan_models.models_dir import MANIFEST, installed_model, model_path
+from wan_models.manifest import Manifest
+from wan_models.models_dir import installed_model, model_path
 from wan_models.pipelines import tiny_parts as parts
 from wan_models.pipelines.tiny_animation import animation
 from wan_models.pipelines.tiny_speech import speech_to_video
@@ -40,7 +40,7 @@ def build_tiny(task: str, models_dir: Path) -> Path:
     scratch = Path(mkdtemp(prefix=f".{task}-", dir=target.parent))
     try:
         _pipeline(task).save_pretrained(scratch)
-        (scratch / MANIFEST).write_text(json.dumps({"tiny": True}) + "\n")
+        Manifest(tiny=True).sealed(scratch).write(scratch)
         scratch.chmod(0o755)  # mkdtemp makes it private
         _move_into_place(scratch, target)
     finally:

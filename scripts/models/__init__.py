@@ -1,0 +1,1 @@
+"""Installing models from the Hugging Face hub."""
