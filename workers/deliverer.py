@@ -19,7 +19,8 @@ from workers.envelope import deliveries
 
 AT_ONCE = 48  # in each lane, of one deliverer
 POLL_SECONDS = 0.2
-LEASE_MARGIN_SECONDS = 10.0  # beyond the attempt itself: name resolution, and writing down what it came to
+PAUSE_SECONDS = 1.0  # after a fault
+LEASE_MARGIN_SECONDS = 45.0  # beyond the attempt itself: resolvers try for up to half a minute
 _SWEEP_SECONDS = 60.0
 _PAGE = 100
 
@@ -63,8 +64,10 @@ class Deliverer:
                 self._work()
             except JobsError as error:
                 _log.warning("Webhooks wait: %s", error)
+                stopped.wait(PAUSE_SECONDS)
             except Exception:  # noqa: BLE001 - a deliverer that ends in silence would strand every delivery after it
                 _log.exception("Delivering webhooks broke")
+                stopped.wait(PAUSE_SECONDS)
             self._wake.wait(POLL_SECONDS)
         self._close()
 
