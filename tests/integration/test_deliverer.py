@@ -16,6 +16,7 @@ from openai import OpenAI
 from redis import Redis
 from standardwebhooks.webhooks import Webhook
 
+from jobs.errors import WebhookNotFoundError
 from jobs.outbound import Outbound
 from jobs.policy import Policy
 from jobs.state import JobError, NewJob
@@ -306,6 +307,7 @@ class TestHostileReceivers:
         service.jobs.claim("q", "w1")
         service.deliver()
         assert receiver.seen["/status/410"] == 1
+        assert len(service.store.deliveries(endpoint.id, "default")) == 1
         enabled = service.store.enable(endpoint.id, "default")
         assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None, None, None)
 
@@ -329,6 +331,7 @@ class TestHostileReceivers:
         assert delivery.next_attempt_at is None
         service.deliver()
         assert receiver.seen["/status/500"] == len(DELAYS)
+        assert not service.redis.exists("wan:suspects")
 
     def test_an_endpoint_that_fails_for_days_is_disabled_with_a_notice(self, service, receiver, caplog):
         endpoint = service.register(f"{receiver.url}/status/500")
@@ -452,6 +455,38 @@ class TestCrashes:
 
 
 class TestRecords:
+    def test_an_attempt_is_settled_once_however_often_it_is_said(self, service):
+        service.store.begin(message_to("https://a.example"))
+        (leased,) = service.store.lease(Lane.FAST, 10, LEASE)
+        for _ in range(2):
+            settle(service, leased, Verdict.DELIVERED)
+        assert len(service.store.attempts(leased.delivery.id)) == 1
+
+    def test_the_log_of_a_delivery_has_its_last_attempts(self, service):
+        delivery = service.store.begin(message_to("https://a.example"))
+        for _ in range(25):
+            (leased,) = service.store.lease(Lane.FAST, 10, LEASE)
+            settle(service, leased, Verdict.DELIVERED)
+            service.store.replay(delivery.id, "default")
+        numbers = [attempt.number for attempt in service.store.attempts(delivery.id)]
+        assert numbers == list(range(6, 26))
+
+    def test_another_tenant_can_do_nothing_to_any_of_it(self, service):
+        endpoint = service.register("https://a.example")
+        delivery = service.store.begin(message_to("https://a.example"))
+        for act in (
+            lambda: service.store.rotate(endpoint.id, "other"),
+            lambda: service.store.enable(endpoint.id, "other"),
+            lambda: service.store.unregister(endpoint.id, "other"),
+            lambda: service.store.replay(delivery.id, "other"),
+            lambda: service.store.delivery(delivery.id, DEFAULT, "other"),
+            lambda: service.store.deliveries(endpoint.id, "other"),
+        ):
+            with pytest.raises(WebhookNotFoundError):
+                act()
+        assert service.store.endpoint(endpoint.id, "default") == endpoint
+        assert service.store.endpoints("other") == []
+
     def test_a_delivery_can_be_replayed_with_its_id(self, service, receiver):
         endpoint = service.register(f"{receiver.url}/ok")
         service.complete()

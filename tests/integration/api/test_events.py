@@ -186,6 +186,9 @@ def test_a_silent_stream_sends_heartbeats(gateway, redis_url, tmp_path):
     with serving_with(gateway, redis_url, tmp_path, heartbeat_seconds=0.05) as url:
         with streaming(f"{url}/jobs/{job_id}/events") as stream:
             assert [stream.next().type for _ in range(3)] == ["queued", "", ""]
+            gateway.claim(job_id)
+            assert next(told.type for told in stream if told.type) == "in_progress"
+            assert stream.next().type == ""  # it waits again
         with streaming(f"{url}/events") as stream:
             assert stream.next().type == ""
 
