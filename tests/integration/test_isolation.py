@@ -33,7 +33,8 @@ def make(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, media: Path
     (loras / CATALOG_FILE).write_text("\n".join(["[a]", *lines]))
 
     def made(*arguments: str) -> dict[str, str]:
-        command = [sys.executable, "-m", "tests.integration.isolated", models_dir, media, loras, *arguments]
+        paths = map(str, (models_dir, media, loras))
+        command = [sys.executable, "-m", "tests.integration.isolated", *paths, *arguments]
         lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         return dict(json.loads(line) for line in lines.splitlines())
 
