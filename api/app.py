@@ -27,7 +27,19 @@ from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
 from api.parts import Parts
-from api.routes import events, generate, health, jobs, models, openai, route, uploads, videos, webhooks
+from api.routes import (
+    batches,
+    events,
+    generate,
+    health,
+    jobs,
+    models,
+    openai,
+    route,
+    uploads,
+    videos,
+    webhooks,
+)
 from api.routes.page import page_router
 from api.settings import GatewaySettings
 from api.version import VERSION
@@ -121,6 +133,6 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    modules = (generate, openai, route, uploads, jobs, events, videos, webhooks, models, health)
+    modules = (generate, batches, openai, route, uploads, jobs, events, videos, webhooks, models, health)
     routers = [module.router for module in modules]
     return [route for router in (*routers, page_router()) for route in router.routes]

@@ -20,6 +20,7 @@ Every error is a problem document (RFC 9457). Every answer has an `X-Request-Id`
 """
 _TAGS = {
     "generate": "Asking for videos.",
+    "batches": "Asking for many videos at once.",
     "inputs": "Sending files ahead of the jobs that use them.",
     "jobs": "How jobs are doing, and stopping them.",
     "events": "Hearing of jobs as things happen to them.",
@@ -39,6 +40,7 @@ _EXAMPLES: Mapping[str, dict[str, Any]] = {
         "image_path": "https://example.com/portrait.jpg",
         "audio_path": "https://example.com/speech.wav",
     },
+    "Batch": {"request": {"task": "t2v-A14B", "size": "1280*720"}, "prompts": ["A cat"], "seeds": [1, 2]},
     "Animation": {
         "task": "animate-14B",
         "prompt": "A character that dances",

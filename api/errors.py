@@ -100,6 +100,7 @@ _KINDS: dict[type[Exception], Kind] = {
         headers={"retry-after": str(BUSY_SECONDS)},
     ),
     jobs.GpuTimeSpentError: Kind(_S.TOO_MANY_REQUESTS, "gpu_time_spent", "The GPU time of today is used up"),
+    refusals.BatchNotFoundError: Kind(_S.NOT_FOUND, "batch_not_found", "There is no such batch"),
     refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     refusals.PreviewNotFoundError: Kind(_S.NOT_FOUND, "preview_not_found", "There is no such picture"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.batches import Batch
 from api.description import enrich, without_null
 from api.errors import MEDIA_TYPE
 from api.event_view import EventView
@@ -45,7 +46,7 @@ def body_of(kind: type[VideoBody]) -> dict[str, Any]:
 def complete(description: dict[str, Any]) -> dict[str, Any]:
     """Add the models that are referred to by name: the problem, and the bodies that we read ourselves."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    ours = (Problem, EventView, NewWebhook, PresignRequest, RouteQuery, CreateVideo, Extension, Remix)
+    ours = (Batch, Problem, EventView, NewWebhook, PresignRequest, RouteQuery, CreateVideo, Extension, Remix)
     for model in (*ours, *BODIES):
         schemas.update(_schemas(model))
     for kind in BODIES:

@@ -114,6 +114,13 @@ class PresignUnavailableError(RefusedError):
         super().__init__("This service takes no direct uploads; send the file to POST /uploads.")
 
 
+class BatchNotFoundError(RefusedError):
+    """There is no such batch, or no job of it any more."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"There is no batch {batch_id}.")
+
+
 class VideoNotFoundError(RefusedError):
     """No video has this file name."""
 

@@ -77,6 +77,23 @@ class JobPage(View):
     next: Annotated[str | None, Field(description="Pass it as `before` to get the next page.")]
 
 
+BatchStatus = Literal["queued", "in_progress", "completed", "partial", "failed", "cancelled"]
+
+
+class BatchView(View):
+    """Jobs that were asked for together."""
+
+    id: str
+    status: Annotated[
+        BatchStatus,
+        Field(description="`partial`: all have ended, and only some are completed."),
+    ]
+    progress: Annotated[int, Field(description="Percent; what has ended counts as done.")]
+    total: Annotated[int, Field(description="Jobs that were asked for.")]
+    counts: Annotated[dict[str, int], Field(description="Jobs by their status.")]
+    jobs: Annotated[list[JobView], Field(description="In the order of prompts, then of seeds.")]
+
+
 class VideoView(View):
     """A finished video."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.idempotency import Reservation
@@ -17,12 +17,13 @@ from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactNotFoundError
 from jobs.inputs import input_key
 from jobs.state import DEFAULT_TENANT, Job, NewJob
+from jobs.webhooks import Hook
 from wan_models.bodies import VideoBody
 from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.fit import fit
 from wan_models.models_dir import InstalledModel
-from wan_models.request import resolve
+from wan_models.request import VideoRequest, resolve
 
 _log = logging.getLogger(__name__)
 
@@ -60,27 +61,60 @@ def submit(
         StoreUnavailableError: nothing was written.
         ArtifactStoreUnavailableError: nothing was written.
     """
-    spec = _spec(body.task)
-    tiny = _installed(spec, parts).tiny
-    asked = resolve(
-        body, spec, tiny=tiny, loras=parts.loras
-    )  # refuses what it can before anything is fetched for it
-    hook = parts.webhooks.hook_of(body)
-    with parts.intake.gatherer.gathered(body, files or {}, tenant) as inputs:
-        request = fit(asked, spec, {name: given.media for name, given in inputs.items()})
+    with prepared([body], parts, files=files, tenant=tenant) as (plan,):
+        request = plan.request
         told = {"warnings": (*request.warnings, *warnings), "remixed_from": remixed_from}
-        request = request.model_copy(update=told)
-        given = {**inputs, **({"video": video} if video else {})}
-        contents = {name: one.digest for name, one in given.items()}
-        new = NewJob(
-            id=new_job_id(),
-            queue=spec.id,
-            spec=request.model_dump(mode="json", exclude_defaults=True),
-            hook=hook,
-            **terms(body, request, spec, tiny=tiny, contents=contents, reservation=reservation),
-        )
-        with _stored(new, given, parts.artifacts) as complete:
-            job = write(complete, parts)
+        given = {**plan.inputs, **({"video": video} if video else {})}
+        whole = replace(plan, request=request.model_copy(update=told), inputs=given)
+        return submit_plan(whole, new_job_id(), parts, reservation)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job that can be written: its request with nothing left open, and its inputs on this machine."""
+
+    body: VideoBody
+    request: VideoRequest
+    inputs: Mapping[str, Input]
+    hook: Hook | None
+    tiny: bool
+
+
+@contextmanager
+def prepared(
+    bodies: Sequence[VideoBody],
+    parts: Parts,
+    *,
+    files: Mapping[str, Path] | None = None,
+    tenant: str = DEFAULT_TENANT,
+) -> Iterator[list[Plan]]:
+    """Check requests that share a model and their inputs, and fetch these once; see ``submit``."""
+    spec = _spec(bodies[0].task)
+    tiny = _installed(spec, parts).tiny
+    # Refuses what it can before anything is fetched for it.
+    asked = [resolve(body, spec, tiny=tiny, loras=parts.loras) for body in bodies]
+    hook = parts.webhooks.hook_of(bodies[0])
+    with parts.intake.gatherer.gathered(bodies[0], files or {}, tenant) as inputs:
+        media = {name: given.media for name, given in inputs.items()}
+        requests = [fit(request, spec, media) for request in asked]
+        yield [
+            Plan(body, request, inputs, hook, tiny) for body, request in zip(bodies, requests, strict=True)
+        ]
+
+
+def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation | None = None) -> Job:
+    """Write a prepared job down under an id; see ``submit``."""
+    contents = {name: given.digest for name, given in plan.inputs.items()}
+    spec = CATALOG[plan.request.task]
+    new = NewJob(
+        id=job_id,
+        queue=spec.id,
+        spec=plan.request.model_dump(mode="json", exclude_defaults=True),
+        hook=plan.hook,
+        **terms(plan.body, plan.request, spec, tiny=plan.tiny, contents=contents, reservation=reservation),
+    )
+    with _stored(new, plan.inputs, parts.artifacts) as complete:
+        job = write(complete, parts)
     if job.id == new.id:
         parts.nudge(job)
         _log.info("Job %s of tenant %s is queued", job.id, job.tenant)
