@@ -110,6 +110,7 @@ def filled(path: str, job_id: str) -> str:
     names = {
         "job_id": job_id,
         "video_id": job_id,
+        "batch_id": f"{named_after('batch_', job_id)}_1",
         "filename": f"{job_id}.mp4",
         "step": "1",
         "webhook_id": named_after("whe_", job_id),
