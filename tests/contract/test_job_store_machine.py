@@ -94,17 +94,18 @@ class Machine(RuleBasedStateMachine):
             return type(error), str(error)
 
     @rule(
-        job=jobs,
+        some=st.sets(jobs, min_size=1),
         expires_in=st.sampled_from([None, 20]),
-        tenant=st.sampled_from(["a", "b"]),
+        tenant=st.sampled_from(["a", "a", "b"]),
         priority=st.sampled_from(Priority),
         timeout=st.sampled_from([None, 15]),
         pace_key=st.sampled_from(["", "kind"]),
         digest=st.sampled_from(["", "d"]),
         reuse=st.booleans(),
     )
-    def submit(self, job, **wanted):
-        self.hand_in(job, **wanted)
+    def submit(self, some, **wanted):
+        for job in sorted(some):
+            self.hand_in(job, **wanted)
 
     @rule(job=jobs, digest=st.sampled_from(["", "d"]), key=keys)
     def submit_by_a_key_of_the_clients_own(self, job, digest, key):
@@ -118,12 +119,13 @@ class Machine(RuleBasedStateMachine):
     def begin_with_a_cap(self, in_progress):
         self.cap("a", None, in_progress)
 
-    @rule(worker=workers, nonce=st.sampled_from([None, "x", "y"]))
-    def claim(self, worker, nonce):
-        claimable = self.reference.claimable("q")
-        hasty = any(job.queue_deadline for job in self.reference.find(JobFilter(state=JobState.QUEUED)))
-        claimed = self.both(lambda store: store.claim("q", worker, nonce))
-        assert claimed or not claimable or hasty
+    @rule(worker=workers, nonce=st.sampled_from([None, "x", "y"]), times=st.integers(1, 3))
+    def claim(self, worker, nonce, times):
+        for _ in range(times):
+            claimable = self.reference.claimable("q")
+            hasty = any(job.queue_deadline for job in self.reference.find(JobFilter(state=JobState.QUEUED)))
+            claimed = self.both(lambda store: store.claim("q", worker, nonce))
+            assert claimed or not claimable or hasty
 
     @rule(tenant=st.sampled_from(["a", "b"]), queued=limits, in_progress=limits)
     def cap(self, tenant, queued, in_progress):
@@ -233,7 +235,7 @@ def test_no_order_of_events_makes_the_stores_disagree_or_breaks_an_invariant(red
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=100,
+            max_examples=50,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
