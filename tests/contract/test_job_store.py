@@ -306,6 +306,15 @@ class TestFence:
             LEASE_VERBS[verb](store, Lease(job.id, "w2", 1))
         assert store.get(job.id) == job
 
+    @pytest.mark.parametrize("verb", ["release", "retry"])
+    def test_who_ended_an_attempt_by_a_verb_cannot_use_the_next_one_by_it(self, store, verb):
+        first = claimed(store)
+        LEASE_VERBS[verb](store, first.lease)
+        again = store.claim(QUEUE, "w2")
+        with pytest.raises(LeaseLostError):
+            LEASE_VERBS[verb](store, Lease(first.id, "w1", 2))
+        assert store.get(first.id) == again
+
     @pytest.mark.parametrize("verb", LEASE_VERBS)
     @pytest.mark.parametrize("state", sorted(FINAL_STATES - {JobState.EXPIRED}))
     def test_a_final_state_is_written_once(self, store, state, verb):
