@@ -9,7 +9,7 @@ from scripts.cli.api_client import ApiClient
 from scripts.cli.doctor import doctor
 from scripts.cli.jobs import cancel, jobs, models, watch
 from scripts.cli.make import generate
-from scripts.cli.service import keys, tenants, up
+from scripts.cli.service import backup, keys, restore, tenants, up
 from scripts.cli.workers import workers
 from scripts.simulate.command import simulate
 
@@ -33,7 +33,10 @@ def main(context: click.Context, url: str, key: str | None) -> None:
     context.obj = context.with_resource(ApiClient(url, key))
 
 
-for command in (up, generate, jobs, watch, cancel, models, keys, tenants, workers, doctor, simulate):
+for command in (
+    *(up, generate, jobs, watch, cancel, models),
+    *(keys, tenants, workers, doctor, backup, restore, simulate),
+):
     main.add_command(command)
 
 

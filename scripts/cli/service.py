@@ -1,9 +1,12 @@
-"""``wanserve up``, and the commands that keep keys and tenants."""
+"""``wanserve up``, and the commands that keep keys, tenants and backups."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from scripts import backup as backups
 from scripts import keys as key_commands
 from scripts import serve
 from scripts import tenants as tenant_commands
@@ -33,3 +36,19 @@ def keys(arguments: tuple[str, ...]) -> None:
 def tenants(arguments: tuple[str, ...]) -> None:
     """Show and set the limits of tenants: `wanserve tenants --help`."""
     tenant_commands.main(arguments)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--artifacts", is_flag=True, help="Copy videos and other files as well.")
+def backup(directory: Path, artifacts: bool) -> None:
+    """Copy everything that the service keeps into a new directory, while it runs."""
+    backups.main([str(directory), *(["--artifacts"] if artifacts else [])])
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the records that are there.")
+def restore(directory: Path, force: bool) -> None:
+    """Put a backup back. Stop the service first."""
+    backups.main([str(directory), "--restore", *(["--force"] if force else [])])
