@@ -19,6 +19,19 @@ HEAD, TAIL = 1200, 400
 """Characters of a long query that are read: what is wanted stands at its beginning or its end."""
 
 _CONCEPT, _PAIR, _PLACE, _GIVEN, _WORD, _BIGRAM, _LETTERS = 1.0, 0.7, 1.0, 1.0, 0.6, 0.5, 0.25
+_FIELDS = {
+    "asks": {"write", "document", "question", "howto", "tech", "knowledge", "greeting"},
+    "films": {"video", "shot", "animate"},
+    "makes": {"make", "want", "show"},
+    "pictures": {"image", "face", "draw", "graphic", "retouch"},
+    "hears": {"audio", "transcribe", "music"},
+    "speaks": {"speak", "lipsync", "readaloud", "voice"},
+    "looks": {"describe", "summarize"},
+    "moves": {"motion", "transfer", "replace", "pose"},
+    "stages": {"scene", "stir", "person"},
+}
+"""Concepts that have to do with each other. Which fields a query touches, and which it does not, holds for
+words that no training query had."""
 _SHORT, _MEDIUM, _LONG = 2, 5, 14
 
 
@@ -54,6 +67,7 @@ def features(
     found: dict[str, float] = {}
     origin = given(attachments, modalities)
     found.update(_of_concepts(hits, origin))
+    found.update(_of_fields(hits, origin))
     found.update(_of_words(words))
     found.update(_of_letters(words))
     found.update(_of_shape(text, words, origin))
@@ -77,6 +91,16 @@ def _of_concepts(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]
             yield from ((f"{origin}: {name} {concept}", _PLACE / 2) for concept in concepts)
     for one, other in pairwise(order[:2]):
         yield from ((f"begins {a} {b}", _PLACE) for a in one for b in other)
+
+
+def _of_fields(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]]:
+    said = {hit.concept for hit in hits}
+    touched = sorted(name for name, concepts in _FIELDS.items() if said & concepts)
+    yield f"fields {'+'.join(touched)}", _CONCEPT
+    yield f"{origin}: fields {'+'.join(touched)}", _GIVEN
+    for name in _FIELDS:
+        yield f"field {name} {name in touched}", _CONCEPT / 2
+        yield f"{origin}: field {name} {name in touched}", _GIVEN / 2
 
 
 def _of_words(words: Sequence[Token]) -> Iterator[tuple[str, float]]:

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from routing.features import features
 from routing.lexicon import load_lexicon
@@ -105,6 +106,7 @@ def _with_typo(query: str, dice: random.Random) -> str:
 def _filled(dice: random.Random) -> Iterator[Example]:
     templates = tomllib.loads((DATA / "templates.toml").read_text(encoding="utf-8"))
     yield from _about_tasks(templates.pop("tasks"), dice)
+    yield from _put_together(templates.pop("grammar"), templates.pop("words"), dice)
     for language, intents in templates.items():
         subjects = intents.pop("subjects")
         for intent, sentences in intents.items():
@@ -124,6 +126,23 @@ def _about_tasks(tasks: dict[str, list[str]], dice: random.Random) -> Iterator[E
                 yield Example(sentence.replace("{t}", name), (), "vllm", "en", weight=_FILLED)
             for sentence in dice.sample(asking, 3):
                 yield Example(sentence.replace("{t}", name), (), intent, "en", weight=_FILLED)
+
+
+def _put_together(
+    grammars: list[dict[str, Any]], words: dict[str, dict[str, list[str]]], dice: random.Random
+) -> Iterator[Example]:
+    """Sentences whose gaps name lists of words; a gap with a capital begins a sentence."""
+    for grammar in grammars:
+        language = grammar["language"]
+        for _ in range(grammar["count"]):
+            sentence, attachments = _with_attachments(dice.choice(grammar["sentences"]))
+            query = re.sub(r"\{(\w+)\}", lambda gap: _word(gap[1], words[language], dice), sentence)  # noqa: B023 - called at once
+            yield Example(query, attachments, grammar["intent"], language, weight=_FILLED)
+
+
+def _word(gap: str, words: dict[str, list[str]], dice: random.Random) -> str:
+    word = dice.choice(words[gap.lower()])
+    return word if gap.islower() else word[0].upper() + word[1:]
 
 
 def _with_attachments(sentence: str) -> tuple[str, list[str]]:

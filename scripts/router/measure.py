@@ -67,18 +67,22 @@ def _answer(example: Example, classifier: Classifier) -> tuple[str, float]:
     return found.intent, found.confidence
 
 
-def main(splits: Sequence[str]) -> None:
+def show(name: str, measured: Measured) -> None:
     """Print accuracy, confusion and every mistake."""
+    print(f"\n{name}: {measured.accuracy:.1%} of {len(measured.answers)} queries,", end=" ")
+    print(f"{measured.service_accuracy:.1%} by service\n")
+    print("\n".join([*confusion_table(measured), "", *language_table(measured), ""]))
+    for example, got, confidence in measured.answers:
+        if got != example.intent:
+            given = "+".join(example.attachments)
+            print(f"{example.intent} taken for {got} ({confidence:.2f}) [{given}] {example.query}")
+
+
+def main(splits: Sequence[str]) -> None:
+    """Measure splits: those named, or the two that nothing was trained on."""
     classifier = load_classifier()
     for split in splits or ("test", "fresh"):
-        measured = measure(read_examples(split), classifier)
-        print(f"\n{split}: {measured.accuracy:.1%} of {len(measured.answers)} queries,", end=" ")
-        print(f"{measured.service_accuracy:.1%} by service\n")
-        print("\n".join([*confusion_table(measured), "", *language_table(measured), ""]))
-        for example, got, confidence in measured.answers:
-            if got != example.intent:
-                given = "+".join(example.attachments)
-                print(f"{example.intent} taken for {got} ({confidence:.2f}) [{given}] {example.query}")
+        show(split, measure(read_examples(split), classifier))
 
 
 if __name__ == "__main__":
