@@ -1,4 +1,4 @@
-"""How well the method does on queries like those it is trained on: ``python -m scripts.router.cross_validate``.
+"""How well the method does on queries like those trained on: ``python -m scripts.router.cross_validate``.
 
 Each query is classified by a model that was trained on the others. These queries were written to be
 hard where earlier models failed, so that this is a lower figure than that of the test splits.
