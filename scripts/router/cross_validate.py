@@ -10,7 +10,7 @@ import random
 
 from routing.classifier import Classifier
 from routing.lexicon import load_lexicon
-from scripts.router.examples import read_examples
+from scripts.router.examples import Example, read_examples
 from scripts.router.measure import Measured, measure, show
 from scripts.router.train import train
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Print the same as ``measure``. Takes a few minutes."""
     examples = [*read_examples("train"), *read_examples("dev")]
     random.Random(1).shuffle(examples)  # noqa: S311 - repeatable on purpose
-    answers = []
+    answers: list[tuple[Example, str, float]] = []
     for fold in range(FOLDS):
         rest = [example for index, example in enumerate(examples) if index % FOLDS != fold]
         classifier = Classifier(load_lexicon(), train(rest))
