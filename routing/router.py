@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -26,6 +26,7 @@ DEFAULT_VOICE = "alloy"
 _UNLIKELY = 0.02  # alternatives below are not told
 _MOST_ALTERNATIVES = 3
 _CONTRADICTORY = 0.5  # nothing is surer than this where the attachments do not go with the words
+_CLEAR = 0.8  # words alone say what is wanted
 _USABLE = {
     "t2v": frozenset(),
     "i2v": frozenset({"image"}),
@@ -63,11 +64,14 @@ class Router:
 
     def classify(self, query: RouteQuery) -> Classification:
         """The intents of a query by probability; less sure where its attachments contradict its words."""
-        found = self._classifier.classify(query.query, query.kinds, query.modality, _named_language(query))
-        usable = _USABLE[found.intent]
-        if not query.kinds or usable & set(query.kinds) or found.confidence <= _CONTRADICTORY:
+        kinds, language = query.kinds, _named_language(query)
+        found = self._classifier.classify(query.query, kinds, query.modality, language)
+        if not kinds or found.confidence <= _CONTRADICTORY:
             return found
-        return _less_sure(found)
+        words = self._classifier.classify(query.query, language=language)
+        clear = words.confidence >= _CLEAR and bool(_USABLE[words.intent])
+        fits = _fits(found.intent, kinds) and (_fits(words.intent, kinds) or not clear)
+        return found if fits else _less_sure(found)
 
     def route(
         self,
@@ -103,6 +107,11 @@ def language_of(query: RouteQuery) -> str:
 def _named_language(query: RouteQuery) -> str | None:
     named = (query.context.language or "").lower().replace("_", "-").partition("-")[0]
     return named if named in LANGUAGES else None
+
+
+def _fits(intent: str, kinds: Sequence[str]) -> bool:
+    """Whether any of the attachments is of use to an intent."""
+    return bool(_USABLE[intent] & set(kinds))
 
 
 def _less_sure(found: Classification) -> Classification:
@@ -186,8 +195,11 @@ def _why(query: RouteQuery, found: Classification) -> str:
     intent = INTENTS[found.intent]
     words = f", going by its words for {', '.join(found.evidence)}" if found.evidence else ""
     kinds = f" and the attached {', '.join(dict.fromkeys(query.kinds))}" if query.kinds else ""
-    usable = _USABLE[found.intent]
-    doubt = " Its attachments do not go with that." if query.kinds and not usable & set(query.kinds) else ""
+    doubt = (
+        " Its attachments do not go with its words."
+        if query.kinds and found.confidence <= _CONTRADICTORY
+        else ""
+    )
     return f"This asks {intent.wish}{words}{kinds}.{doubt}"
 
 
