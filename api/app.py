@@ -49,8 +49,7 @@ from jobs.connect import open_artifacts, open_keys, open_limits, open_store, ope
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.outbound import Outbound
-from routing.classifier import load_classifier
-from routing.router import Router
+from routing.desk import open_desk
 from wan_models.catalog import CATALOG
 from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
@@ -100,7 +99,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             intake=open_intake(settings, artifacts),
             loras=read_loras(settings.loras_dir),
             webhooks=Webhooks(open_webhooks(settings), Outbound(settings.webhook_hosts)),
-            desk=Router(load_classifier()),
+            desk=open_desk(settings),
             public_url=settings.public_url,
             origins=settings.origins,
             redirects=settings.redirect_downloads,
@@ -112,7 +111,7 @@ def create_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with parts.watch.running():
+        async with parts.watch.running(), parts.desk.running():
             yield
 
     app = Gateway(

@@ -24,6 +24,7 @@ from api.limiter import rate_headers
 from api.ranges import UnsatisfiableRangeError
 from api.schemas import FieldError, Problem, SdkError
 from jobs import errors as jobs
+from routing import neighbours
 from wan_models import errors as models
 from wan_models.stills import StillError
 
@@ -150,6 +151,13 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.UnroutableError: Kind(
         _S.SERVICE_UNAVAILABLE, "no_model", "Nothing here can do what the query asks for", headers=_LATER
     ),
+    neighbours.NeighbourDownError: Kind(
+        _S.SERVICE_UNAVAILABLE, "neighbour_unavailable", "The service does not answer", headers=_LATER
+    ),
+    refusals.NeighbourRefusedError: Kind(
+        _S.UNPROCESSABLE_ENTITY, "neighbour_refused", "The service refused the request"
+    ),
+    refusals.NeighbourFailedError: Kind(_S.BAD_GATEWAY, "neighbour_failed", "The service failed"),
     Exception: _UNEXPECTED,
 }
 _FRAMEWORK = {

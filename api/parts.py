@@ -21,7 +21,7 @@ from api.watch import Watch
 from api.webhooks import Webhooks
 from jobs.artifacts import ArtifactStore
 from jobs.state import Job
-from routing.router import Router
+from routing.desk import Desk
 from wan_models.loras import NO_LORAS, LoraCatalog
 from wan_models.models_dir import InstalledModel
 
@@ -52,7 +52,7 @@ class Parts:
     intake: Intake
     admissions: Admissions
     webhooks: Webhooks
-    desk: Router
+    desk: Desk
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()

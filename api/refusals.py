@@ -169,3 +169,17 @@ class UnroutableError(RefusedError):
     def __init__(self, route: Route) -> None:
         super().__init__(route.reason)
         self.route = route
+
+
+class NeighbourRefusedError(RefusedError):
+    """A neighbouring service does not take what the client sent. ``said`` are its own words."""
+
+    def __init__(self, service: str, said: str) -> None:
+        super().__init__(f"The {service} service refused the request: {said}")
+
+
+class NeighbourFailedError(RefusedError):
+    """A neighbouring service answers, but not as it should."""
+
+    def __init__(self, service: str, how: str) -> None:
+        super().__init__(f"The {service} service failed: {how}.")

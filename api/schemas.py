@@ -262,6 +262,7 @@ class RouteView(Route):
     """A route, and what came of it where it was carried out."""
 
     job: Annotated[JobView | None, Field(description="The job that `execute` started.")] = None
+    answer: Annotated[Any, Field(description="What the neighbouring service answered to `execute`.")] = None
 
 
 class FieldError(View):

@@ -9,11 +9,12 @@ from pydantic import Field
 
 from jobs.limits import Limits
 from jobs.settings import JobsSettings
+from routing.settings import NeighbourSettings
 
 _ORIGIN = r"https?://[^\s,/?#*]+"
 
 
-class GatewaySettings(JobsSettings):
+class GatewaySettings(JobsSettings, NeighbourSettings):
     """The settings of a gateway process."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one of IPv4.")

@@ -34,6 +34,7 @@ def submit(
     reservation: Reservation | None = None,
     *,
     files: Mapping[str, Path] | None = None,
+    as_it_came: VideoBody | None = None,
     tenant: str = DEFAULT_TENANT,
     warnings: tuple[str, ...] = (),
     remixed_from: str | None = None,
@@ -45,6 +46,7 @@ def submit(
         body: what the client asked for.
         parts: the gateway's, as the client sees it.
         reservation: the request's idempotency key.
+        as_it_came: the body before it was completed, which tells one request from another.
         files: what came with the request, by the field of the body; these are used up.
         tenant: whose uploads may be used.
         warnings: what was taken otherwise than the client wrote it, before it came to ``body``.
@@ -65,7 +67,8 @@ def submit(
         request = plan.request
         told = {"warnings": (*request.warnings, *warnings), "remixed_from": remixed_from}
         given = {**plan.inputs, **({"video": video} if video else {})}
-        whole = replace(plan, request=request.model_copy(update=told), inputs=given)
+        request = request.model_copy(update=told)
+        whole = replace(plan, body=as_it_came or body, request=request, inputs=given)
         return submit_plan(whole, new_job_id(), parts, reservation)
 
 

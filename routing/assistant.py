@@ -16,7 +16,7 @@ from routing.router import ENDPOINTS
 from wan_models.fields import MAX_PROMPT_CHARACTERS
 
 UNSURE = 0.5
-"""Below this confidence a second opinion is asked for."""
+"""Up to this confidence a second opinion is asked for."""
 
 _OPINION_SECONDS = 3.0
 _AGREED = 0.7  # how sure a second opinion makes
@@ -55,7 +55,7 @@ class Assistant:
 
     async def judge(self, query: str, attachments: list[str], found: Classification) -> Classification:
         """The same intents, in the language model's order where the first is unsure and it has a view."""
-        if not self._second_opinion or found.confidence >= UNSURE:
+        if not self._second_opinion or found.confidence > UNSURE:
             return found
         question = json.dumps({"query": query[:2000], "attachments": attachments}, ensure_ascii=False)
         text = await self._ask(_JUDGE, question, 10, _OPINION_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,8 +45,9 @@ class Desk:
             query: what was asked.
             load: how each model stands, by id; one that is left out is not installed.
         """
-        found = await self.assistant.judge(query.query, query.kinds, self._router.classify(query))
-        route = self._router.route(query, found, load, self.neighbours.states())
+        first = await asyncio.to_thread(self._router.classify, query)
+        found = await self.assistant.judge(query.query, query.kinds, first)
+        route = await asyncio.to_thread(self._router.route, query, found, load, self.neighbours.states())
         if not query.enhance_prompt or route.service is not Service.WAN:
             return route
         return await self._elaborated(route)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wan_models.catalog import CATALOG, Kind, ModelSpec
+from wan_models.catalog import CATALOG, Kind, ModelSpec, Size
 
 LONG_QUEUE_SECONDS = 1800.0
 """A queue counts as too long from here on, unless the client says otherwise."""
@@ -23,11 +23,16 @@ class ModelLoad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What matters for the choice. ``seconds`` is the length of the video, None for any."""
+    """What matters for the choice.
+
+    ``seconds`` or ``frames`` is the length of the video, ``size`` its size, each None for any.
+    """
 
     kind: Kind
     prefer_speed: bool = False
     seconds: float | None = None
+    frames: int | None = None
+    size: Size | None = None
     max_wait: float = LONG_QUEUE_SECONDS
 
 
@@ -48,7 +53,8 @@ class Choice:
 def candidates(wish: Wish) -> list[ModelSpec]:
     """Every model that can do what is wanted, as preferred with all of them idle.
 
-    One that reaches the wanted length comes first; then the larger, or with ``prefer_speed`` the smaller.
+    One that makes the wanted size and length comes first; then the larger, or with ``prefer_speed`` the
+    smaller.
     A picture with a text is work for a model of its own kind, and for those that animate pictures.
     """
     kinds = {wish.kind, Kind.IMAGE_TO_VIDEO} if wish.kind is Kind.TEXT_IMAGE_TO_VIDEO else {wish.kind}
@@ -57,7 +63,7 @@ def candidates(wish: Wish) -> list[ModelSpec]:
     return sorted(
         able,
         key=lambda spec: (
-            _is_too_short(spec, wish),
+            not _makes(spec, wish),
             spec.kind is not wish.kind and wish.kind is Kind.TEXT_IMAGE_TO_VIDEO,
             direction * spec.parameters_b,
         ),
@@ -67,7 +73,8 @@ def candidates(wish: Wish) -> list[ModelSpec]:
 def choose(wish: Wish, load: Mapping[str, ModelLoad]) -> Choice | None:
     """The model for a query, or None where no model that could do it is installed.
 
-    An installed model is taken before an absent one, one with live workers before one without, one whose
+    An installed model is taken before an absent one, one that makes the wanted size and length before one
+    that does not, one with live workers before one without, one whose
     queue is bearable before one whose is not; among equals the preferred one. Jobs wait for workers that
     are started later, so that a model without any still serves where no other does.
     """
@@ -76,7 +83,7 @@ def choose(wish: Wish, load: Mapping[str, ModelLoad]) -> Choice | None:
     installed = [spec for spec in order if load.get(spec.id, ModelLoad()).installed]
     if not installed:
         return None
-    best = min(installed, key=lambda spec: obstacles[spec.id][0])  # the first of equals
+    best = min(installed, key=lambda spec: (not _makes(spec, wish), obstacles[spec.id][0]))  # first of equals
     preferred = order[0]
     return Choice(
         model=best,
@@ -85,8 +92,13 @@ def choose(wish: Wish, load: Mapping[str, ModelLoad]) -> Choice | None:
     )
 
 
-def _is_too_short(spec: ModelSpec, wish: Wish) -> bool:
-    return wish.seconds is not None and spec.frames.maximum < wish.seconds * spec.fps
+def _makes(spec: ModelSpec, wish: Wish) -> bool:
+    """Whether the model makes a video of the wanted size and length."""
+    return (
+        (wish.size is None or wish.size in spec.sizes)
+        and (wish.frames is None or spec.frames.allows(wish.frames))
+        and (wish.seconds is None or spec.frames.maximum >= wish.seconds * spec.fps)
+    )
 
 
 def _obstacle(spec: ModelSpec, load: ModelLoad, wish: Wish) -> tuple[int, str]:

@@ -55,6 +55,13 @@ class VideoBody(BaseModel):
 
     task: Task
     prompt: Prompt
+    enhance_prompt: Annotated[
+        Flag | None, Field(description="Have the language model elaborate the prompt, if there is one.")
+    ] = None
+    original_prompt: Annotated[
+        Prompt | None,
+        Field(description="What the prompt was elaborated from; kept with the job."),
+    ] = None
     size: Annotated[
         str | None,
         Field(strict=True, max_length=16, description="Width*height.", examples=["1280*720"]),

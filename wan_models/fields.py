@@ -45,7 +45,14 @@ def _words(value: object) -> object:
 
 Text = Annotated[str, Field(strict=True, max_length=MAX_PROMPT_CHARACTERS), AfterValidator(_clean_text)]
 Prompt = Annotated[Text, AfterValidator(_require_visible)]
-Task = Annotated[str, Field(strict=True, max_length=64, description="Id of a model, see `/models`.")]
+Task = Annotated[
+    str,
+    Field(
+        strict=True,
+        max_length=64,
+        description="Id of a model, see `/models`, or `auto` for the best one now.",
+    ),
+]
 Whole = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31)]  # held against the model's rule later
 Steps = Annotated[int, Field(strict=True, ge=1, le=100)]
 Shift = Annotated[float, Field(strict=True, ge=1, le=30, allow_inf_nan=False)]

@@ -25,6 +25,7 @@ _DROPPED_FRAMES = 3  # the first clip of a speech begins with frames that are no
 _REFERT_WARNING = (
     "refert_num 77 was taken as 1: a segment takes over 1 or 5 frames from the one before, and no more."
 )
+_PLAIN_PROMPT_WARNING = "The prompt is as it was: no language model elaborated it in time."
 
 
 def random_seed() -> int:
@@ -41,6 +42,7 @@ class VideoRequest(BaseModel):
     ``last_image``, ``audio``, ``tts_prompt``, ``pose``, ``face``, ``ref``, ``bg``, ``mask``. What
     stands below it belongs to one task or the other, and is None where the task has no such thing.
     ``remixed_from`` is the job whose video this one is made of.
+    ``original_prompt`` is what the prompt was elaborated from, None where it was not.
     ``warnings`` are sentences for the client about what was taken otherwise than it was written.
 
     For speech, ``frame_num`` is the most there may be: the video ends with the speech. For an animation
@@ -70,6 +72,7 @@ class VideoRequest(BaseModel):
     refert_num: Literal[1, 5] | None = None
     loras: tuple[LoraUse, ...] = ()
     remixed_from: str | None = None
+    original_prompt: str | None = None
     warnings: tuple[str, ...] = ()
     preview: bool = False
 
@@ -113,6 +116,8 @@ def resolve(
         base_seed=seed() if body.base_seed in (None, RANDOM_SEED) else body.base_seed,
         loras=used,
         preview=bool(body.preview),
+        original_prompt=body.original_prompt,
+        warnings=_warnings(body),
         **_of_one_task(body),
     )
 
@@ -124,6 +129,12 @@ def _check_kind(body: VideoBody, spec: ModelSpec) -> None:
         raise InvalidRequestError("task", f"{spec.id} does not make video {wanted}. Models that do: {able}.")
     if isinstance(body, ImageToVideo) and body.last_image_path and spec.kind is not Kind.IMAGE_TO_VIDEO:
         raise InvalidRequestError("last_image_path", f"{spec.id} takes a first frame only.")
+
+
+def _warnings(body: VideoBody) -> tuple[str, ...]:
+    refert = isinstance(body, Animation) and body.refert_num not in (1, 5)
+    plain = bool(body.enhance_prompt) and body.original_prompt is None
+    return (_REFERT_WARNING,) * refert + (_PLAIN_PROMPT_WARNING,) * plain
 
 
 def _of_one_task(body: VideoBody) -> dict[str, Any]:
@@ -139,7 +150,6 @@ def _of_one_task(body: VideoBody) -> dict[str, Any]:
             return {
                 "replace_flag": body.replace_flag,
                 "refert_num": 5 if body.refert_num == 5 else 1,  # noqa: PLR2004 - one of the two there are
-                "warnings": (_REFERT_WARNING,) if body.refert_num not in (1, 5) else (),
             }
     return {}
 

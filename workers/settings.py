@@ -41,8 +41,8 @@ class WorkerSettings(JobsSettings):
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
         description="Service with OpenAI's `/v1/audio/speech` that speaks texts. Unset: eSpeak NG.",
     )
-    tts_api_key: SecretStr | None = Field(None, description="API key of that service.")
-    tts_model: str | None = Field(None, description="Model to ask it for. Unset: the service's choice.")
+    tts_api_key: SecretStr | None = Field(None, description="API key of the text-to-speech service.")
+    tts_model: str | None = Field(None, description="Its model. Unset: the service's choice.")
     tts_voice: str | None = Field(
         None, description="Voice to speak with. Unset: the service's choice, and eSpeak NG's `en`."
     )

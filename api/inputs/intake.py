@@ -23,6 +23,7 @@ class Intake:
     """``max_bytes`` bounds a body with files; ``threads`` are those that gather inputs."""
 
     gatherer: Gatherer
+    sources: Sources
     assets: Assets
     max_bytes: int
     patience: Patience
@@ -44,6 +45,7 @@ def open_intake(
     )
     return Intake(
         gatherer=Gatherer(sources, Inspector()),
+        sources=sources,
         assets=assets,
         max_bytes=settings.max_upload_bytes,
         patience=Patience(settings.body_seconds),

@@ -9,6 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 from api.answer import job_answer
+from api.completion import completed
 from api.idempotency import PARAMETER, reserved
 from api.inputs.receive import received
 from api.openapi import PROBLEMS, body_of
@@ -84,7 +85,8 @@ async def _queue(kind: type[VideoBody], request: Request) -> Response:
         reserved(request, parts.store) as reservation,
         received(kind, request, intake.max_bytes, intake.patience) as (body, files),
     ):
-        work = partial(submit, body, parts, reservation, files=files, tenant=tenant)
+        full = await completed(body, parts)
+        work = partial(submit, full, parts, reservation, files=files, as_it_came=body, tenant=tenant)
         job = await to_thread.run_sync(work, limiter=intake.threads if body.given else None)
     headers = {"location": f"/jobs/{job.id}"}
     seconds = wait_seconds(request.headers.getlist("prefer"))

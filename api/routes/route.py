@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.answer import answer
 from api.body import read_json
+from api.forward import forward
 from api.idempotency import PARAMETER, Reservation, key_of, reserved
 from api.links import Links
 from api.model_loads import model_loads
@@ -46,27 +47,30 @@ async def route(request: Request) -> Response:
     parts = parts_of(request)
     key_of(request)  # a wrong one is refused, whether it will be used or not
     query = RouteQuery.model_validate(await read_json(request, parts.intake.patience))
-    found = await run_in_threadpool(_route, query, parts)
+    found = await parts.desk.route(query, await run_in_threadpool(model_loads, parts))
     if found.service is Service.WAN and found.model is None:
         raise UnroutableError(found)
     if not query.execute:
         return answer(RouteView(**dict(found)))
+    for field in found.missing:
+        raise InvalidRequestError(field, "The query asks for this, and nothing is attached that could be it.")
+    if found.service is not Service.WAN:
+        return await _forward(found, query, request, parts)
     async with reserved(request, parts.store) as reservation:
         job = await _start(found, request, parts, reservation)
     view = RouteView(**dict(found), job=job_view(job, parts.load, Links(request)))
     return answer(view, status=202, headers={"location": f"/jobs/{job.id}"})
 
 
-def _route(query: RouteQuery, parts: Parts) -> Route:
-    return parts.desk.route(query, parts.desk.classify(query), model_loads(parts), {})
+async def _forward(found: Route, query: RouteQuery, request: Request, parts: Parts) -> Response:
+    if not found.available:
+        raise UnroutableError(found)
+    result = await forward(found, query, principal_of(request).tenant, parts)
+    return result if isinstance(result, Response) else answer(RouteView(**dict(found), answer=result))
 
 
 async def _start(found: Route, request: Request, parts: Parts, reservation: Reservation | None) -> Job:
     """Submit the job of a route, as the endpoint that it names would."""
-    if found.service is not Service.WAN:
-        raise UnroutableError(found)
-    for field in found.missing:
-        raise InvalidRequestError(field, "The query asks for this, and nothing is attached that could be it.")
     body = _KINDS[found.endpoint or ""].model_validate(found.parameters)
     work = partial(submit, body, parts, reservation, tenant=principal_of(request).tenant)
     return await to_thread.run_sync(work, limiter=parts.intake.threads if body.given else None)

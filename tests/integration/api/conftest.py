@@ -37,8 +37,8 @@ from jobs.state import Job, Progress
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
 from jobs.webhook_store import WebhookStore
-from routing.classifier import load_classifier
-from routing.router import Router
+from routing.desk import open_desk
+from routing.settings import NeighbourSettings
 from wan_models.catalog import CATALOG
 from wan_models.models_dir import InstalledModel
 
@@ -159,7 +159,7 @@ def parts_with(
         "limiter": Limiter(unlimited(), Limits()),
         "webhooks": Webhooks(WebhookStore(redis), Outbound({"127.0.0.1"})),
         "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
-        "desk": Router(load_classifier()),
+        "desk": open_desk(NeighbourSettings()),
     }
     return Parts(store=store, nudge=nudge, **(given | changes))
 

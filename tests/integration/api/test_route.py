@@ -218,3 +218,37 @@ def test_odd_queries_are_answered_or_refused(gateway, query):
     answer = gateway.client.post("/api/v1/route", json={"query": query})
     assert answer.status_code in (200, 422, 503)
     assert answer.status_code != 503 or answer.json()["route"]
+
+
+def test_an_automatic_task_takes_the_best_model_that_is_live(everything):
+    body = {"task": "auto", "prompt": "a fox in the snow", "frame_num": 17}
+    first = everything.client.post("/generate/text-to-video", json=body)
+    everything.store.announce("worker-1", ["ti2v-5B"])
+    second = everything.client.post("/generate/text-to-video", json=body)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert (first.json()["task"], second.json()["task"]) == ("t2v-A14B", "ti2v-5B")
+
+
+def test_an_automatic_task_keeps_to_a_model_that_makes_the_size(everything):
+    everything.store.announce("worker-1", ["ti2v-5B"])
+    job = everything.client.post(
+        "/generate/text-to-video", json={"task": "auto", "prompt": "a fox", "size": "832*480"}
+    ).json()
+    assert job["task"] == "t2v-A14B"
+
+
+def test_an_automatic_task_refuses_a_size_that_no_model_makes(everything):
+    answer = everything.client.post(
+        "/generate/text-to-video", json={"task": "auto", "prompt": "a fox", "size": "1*1"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "size"
+
+
+def test_a_repeated_request_for_an_automatic_task_is_the_same_job_though_the_choice_would_differ(everything):
+    body = {"task": "auto", "prompt": "a fox in the snow"}
+    headers = {"Idempotency-Key": "fox"}
+    first = everything.client.post("/generate/text-to-video", json=body, headers=headers).json()
+    everything.store.announce("worker-1", ["ti2v-5B"])
+    second = everything.client.post("/generate/text-to-video", json=body, headers=headers).json()
+    assert first["id"] == second["id"]
