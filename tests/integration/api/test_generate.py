@@ -52,6 +52,7 @@ def test_the_job_object_has_exactly_the_promised_fields(gateway):
         ),
         *("priority", "attempt", "attempts", "created_at", "started_at", "finished_at"),
         *("cancel_requested_at", "queue_deadline", "timeout", "expires_at", "video_path", "video_url"),
+        "preview_url",
         *("error", "warnings", "metrics", "request"),
     ]
     assert job["video_path"] == f"/videos/{job['id']}.mp4"
