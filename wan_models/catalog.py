@@ -88,7 +88,8 @@ class ModelSpec:
     ``disk_gb`` is the download, ``memory_gb`` the GPU memory that the model's authors ask for, both in
     1e9 bytes. ``timeout`` is how long an attempt may take unless a request says otherwise, in seconds: some
     times what the longest video needs on one GPU. ``repository`` holds the weights in the layout the
-    pipeline loads, and ``pipeline`` is the ``module:Class`` that runs them, or None where there is none yet.
+    pipeline loads, or in one that the installation converts, and ``pipeline`` is the ``module:Class`` that
+    runs them, or None where there is none yet.
     """
 
     id: str

@@ -65,9 +65,10 @@ def original_folder(path: Path) -> Path:
     return path
 
 
-def predict(model: Any, *, drop: bool) -> torch.Tensor:
+def predict(model: Any, *, drop: bool, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     inputs = {name[2:]: value for name, value in load_file(TRANSFORMER).items() if name.startswith("i.")}
-    text = torch.zeros(1, 16, 24)
+    inputs |= {name: inputs[name].to(dtype) for name in inputs if name != "t"}
+    text = torch.zeros(1, 16, 24, dtype=dtype)
     text[0, :9] = inputs["context"]
     conditions = {
         name: inputs[name] for name in ("ref_latents", "motion_latents", "cond_states", "audio_input")
@@ -126,11 +127,25 @@ def test_a_saved_transformer_loads_again_in_shards_and_predicts_the_same(tmp_pat
 
 
 def test_in_bfloat16_what_the_timestep_and_the_sound_pass_through_stays_float32(tmp_path):
-    model = WanS2VTransformer3DModel.from_pretrained(original_folder(tmp_path), torch_dtype=torch.bfloat16)
+    model = WanS2VTransformer3DModel.from_pretrained(original_folder(tmp_path), dtype=torch.bfloat16)
     kept = {name for name, value in model.named_parameters() if value.dtype is torch.float32}
     assert "blocks.0.modulation" in kept
     assert "casual_audio_encoder.weights" in kept
     assert "blocks.0.self_attn.q.weight" not in kept
+    assert deviation(model) < 0.01
+
+
+def test_weights_may_be_stored_in_eight_bits(tmp_path):
+    model = WanS2VTransformer3DModel.from_pretrained(original_folder(tmp_path), dtype=torch.bfloat16)
+    model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
+    assert deviation(model) < 0.03
+
+
+def deviation(model: Any) -> float:
+    """How far a prediction is from the official one, as a share of it."""
+    official = load_file(TRANSFORMER)["out_drop0"]
+    predicted = predict(model, drop=False, dtype=torch.bfloat16).float()
+    return float((predicted - official).norm() / official.norm())
 
 
 def test_a_variant_that_was_never_published_is_refused():

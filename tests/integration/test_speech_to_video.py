@@ -1,8 +1,10 @@
 """Speech to video: clip after clip, in time with its sound."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -54,19 +56,47 @@ def test_a_video_of_several_clips_counts_the_steps_of_all(pipeline, media):
     assert told == [(step, 6) for step in range(1, 7)]
 
 
-def test_a_later_clip_goes_on_from_the_one_before(pipeline, media):
-    motions = []
-    transformer = pipeline._engine.pipe.transformer
+@contextmanager
+def spied(pipeline: Pipeline) -> Iterator[list[tuple[torch.Tensor, dict[str, Any]]]]:
+    """What the transformer is called with while the block runs: the latents, and the rest by name."""
+    calls: list[tuple[torch.Tensor, dict[str, Any]]] = []
+    transformer = cast("Any", pipeline)._engine.pipe.transformer
     hook = transformer.register_forward_pre_hook(
-        lambda _module, _args, named: motions.append((named["drop_motion_frames"], named["motion_latents"])),
-        with_kwargs=True,
+        lambda _module, args, named: calls.append((args[0], named)), with_kwargs=True
     )
-    make(pipeline, media, CLIPS, sample_steps=1, sample_guide_scale=1)
-    hook.remove()
-    (first_dropped, _), (second_dropped, motion) = motions
-    assert (first_dropped, second_dropped) == (True, False)
+    try:
+        yield calls
+    finally:
+        hook.remove()
+
+
+def test_a_later_clip_goes_on_from_the_one_before(pipeline, media):
+    with spied(pipeline) as calls:
+        make(pipeline, media, CLIPS, sample_steps=1, sample_guide_scale=1)
+    first, second = (named for _, named in calls)
+    assert (first["drop_motion_frames"], second["drop_motion_frames"]) == (True, False)
+    motion = second["motion_latents"]
     assert motion.shape[2] == 19
     assert not torch.equal(motion[:, :, -1], motion[:, :, -2])
+    assert torch.equal(first["ref_latents"], second["ref_latents"])
+    assert not torch.equal(first["audio_input"], second["audio_input"])
+
+
+def test_each_clip_begins_with_noise_of_its_own_seed(pipeline, media):
+    with spied(pipeline) as calls:
+        make(pipeline, media, CLIPS, sample_steps=1, sample_guide_scale=1, base_seed=7)
+    for clip, (latents, _) in enumerate(calls):
+        generator = torch.Generator().manual_seed(7 + clip)
+        assert torch.equal(latents, torch.randn(latents.shape, generator=generator))
+
+
+def test_a_video_is_guided_away_from_silence(pipeline, media):
+    with spied(pipeline) as calls:
+        make(pipeline, media, sample_steps=1, sample_guide_scale=2)
+    (_, with_sound), (_, silent) = calls
+    assert with_sound["audio_input"].any()
+    assert not silent["audio_input"].any()
+    assert not with_sound["cond_states"].any()  # without poses
 
 
 @pytest.mark.parametrize("step", [2, 3, 5])

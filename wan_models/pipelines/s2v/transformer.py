@@ -197,9 +197,9 @@ class WanS2VTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):  # ty
             packed, motion_grids = self.frame_packer(motion)
             tokens.append(packed)
             grids += motion_grids
-        kinds = (_VIDEO, _REFERENCE, _MOTION)[: len(tokens)]
-        masks = self.trainable_cond_mask.weight
-        states = torch.cat([part + masks[kind] for part, kind in zip(tokens, kinds, strict=True)], dim=1)
+        kinds = torch.tensor([_VIDEO, _REFERENCE, _MOTION], device=patches.device)[: len(tokens)]
+        marks = self.trainable_cond_mask(kinds)
+        states = torch.cat([part + mark for part, mark in zip(tokens, marks, strict=True)], dim=1)
         return states.float(), rotary_embedding(grids, self.head_dim, states.device), (frames, rows, columns)
 
     def _embed_time(self, timestep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
