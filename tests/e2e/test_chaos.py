@@ -1,0 +1,28 @@
+"""A short run of ``make chaos``: two gateways, three workers, one Redis, and a monkey."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_no_job_is_lost_while_everything_is_killed_and_paused():
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.chaos"],
+        env=os.environ | {"CHAOS_SECONDS": "20", "CHAOS_SEED": "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(r"lost 0, finished twice 0, recovery p50 [\d.]+ s p99 [\d.]+ s", last), (
+        done.stdout + done.stderr[-3000:]
+    )
+    assert done.returncode == 0, done.stdout
+    submitted = re.search(r"submitted +│ +(\d+)", done.stdout)
+    assert submitted
+    assert int(submitted[1]) > 0
