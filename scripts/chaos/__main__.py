@@ -11,10 +11,11 @@ from statistics import quantiles
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from jobs.connect import open_store
+from jobs.connect import open_artifacts, open_store
 from jobs.settings import JobsSettings
 from scripts.bench.workspace import Workspace
 from scripts.chaos.account import Account, settle
@@ -22,11 +23,12 @@ from scripts.chaos.client import Clients
 from scripts.chaos.fleet import Fleet
 from scripts.chaos.monkey import Monkey
 from scripts.chaos.storage import ACCESS_KEY, BUCKET, SECRET_KEY, Door, serving_s3
+from workers.orphans import Orphans
 
 _QUEUE = "t2v-A14B"
 _LEASE_SECONDS = 5.0
 _STORAGE_FAILS = 0.2
-_SETTLE_SECONDS = 180.0
+_SETTLE_SECONDS = 400.0
 
 
 def run(directory: Path, seconds: float, seed: int) -> tuple[Account, Monkey]:
@@ -45,8 +47,22 @@ def run(directory: Path, seconds: float, seed: int) -> tuple[Account, Monkey]:
         _let_loose(clients, monkey, seconds)
         door.open_for_good()
         clients.wait(_SETTLE_SECONDS)
-        store = open_store(JobsSettings(redis_url=fleet.redis_url, data_dir=directory / "data"))
-        return settle(store, clients.accepted, bucket / BUCKET, monkey.blows), monkey
+        settings = _settings(fleet.redis_url, directory, door.url)
+        artifacts = open_artifacts(settings)
+        store = open_store(settings, artifacts)
+        sweep = Orphans(store, artifacts, upload_seconds=3600).sweep
+        return settle(store, clients.accepted, bucket / BUCKET, monkey.blows, sweep), monkey
+
+
+def _settings(redis_url: str, directory: Path, storage: str) -> JobsSettings:
+    return JobsSettings(
+        redis_url=redis_url,
+        data_dir=directory / "data",
+        s3_endpoint=storage,
+        s3_bucket=BUCKET,
+        s3_access_key=SecretStr(ACCESS_KEY),
+        s3_secret_key=SecretStr(SECRET_KEY),
+    )
 
 
 def _environment(storage: str, models: Path) -> dict[str, str]:
@@ -86,7 +102,8 @@ def _print(account: Account, monkey: Monkey) -> None:
         ("lost (must be 0)", len(account.lost)),
         ("finished twice (must be 0)", len(account.finished_twice)),
         ("videos spoiled (must be 0)", len(account.spoiled)),
-        ("artifacts without job, inputs or checkpoints left (must be 0)", len(account.strays)),
+        ("artifacts without job, cleaned", account.cleaned),
+        ("artifacts without job, left (must be 0)", len(account.strays)),
         ("recoveries seen", len(account.recoveries)),
         ("the lease, s", _LEASE_SECONDS),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,7 @@ class Account:
     lost: list[str] = field(default_factory=list)
     finished_twice: list[str] = field(default_factory=list)
     spoiled: list[str] = field(default_factory=list)
+    cleaned: int = 0
     strays: list[str] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
 
@@ -35,8 +36,13 @@ class Account:
         return not (self.lost or self.finished_twice or self.spoiled or self.strays)
 
 
-def settle(store: JobStore, accepted: Sequence[str], bucket: Path, blows: Sequence[Blow]) -> Account:
-    """Look at every accepted job, and at every file in the bucket's folder."""
+def settle(
+    store: JobStore, accepted: Sequence[str], bucket: Path, blows: Sequence[Blow], sweep: Callable[[], None]
+) -> Account:
+    """Look at every accepted job, and at every file in the bucket's folder.
+
+    ``sweep`` has the service clean up what those left who were killed.
+    """
     account = Account(submitted=len(accepted))
     for job_id in accepted:
         try:
@@ -46,12 +52,20 @@ def settle(store: JobStore, accepted: Sequence[str], bucket: Path, blows: Sequen
             continue
         _note(account, job, events, bucket)
         account.recoveries += _recoveries(events, blows)
-    known = set(accepted)
-    account.strays = sorted(
-        {str(file.relative_to(bucket)) for file in bucket.rglob("*") if file.is_file()}
-        - {str(file.relative_to(bucket)) for file in bucket.rglob("*.mp4") if file.parent.name in known}
-    )
+    strays = _strays(bucket, set(accepted))
+    sweep()  # which the service does by itself every few minutes
+    account.strays = sorted(_strays(bucket, set(accepted)))
+    account.cleaned = len(strays) - len(account.strays)
     return account
+
+
+def _strays(bucket: Path, known: set[str]) -> set[str]:
+    """Files that no job has a use for: all but the videos of known jobs."""
+    return {
+        str(file.relative_to(bucket))
+        for file in bucket.rglob("*")
+        if file.is_file() and not (file.suffix == ".mp4" and file.parent.name in known)
+    }
 
 
 def _note(account: Account, job: Job, events: Sequence[Event], bucket: Path) -> None:
