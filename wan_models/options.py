@@ -22,6 +22,7 @@ class PipelineOptions:
     blocks. ``step_cache`` skips work that hardly changes from step to step, where the model is known to
     bear it; ``step_cache_threshold`` is how much of a change counts as hardly any. ``prompt_cache`` is how
     many texts to remember the encoding of. ``vae_tiling`` decodes in overlapping tiles.
+    ``context_parallel`` is how many GPUs work on one video, where the model can be shared among them.
     """
 
     offload: bool = False
@@ -31,4 +32,5 @@ class PipelineOptions:
     step_cache_threshold: float = 0.05
     prompt_cache: int = 32
     vae_tiling: bool = False
+    context_parallel: int = 1
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)

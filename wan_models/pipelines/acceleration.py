@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from diffusers import FirstBlockCacheConfig, TaylorSeerCacheConfig, WanTransformer3DModel
+from diffusers import (
+    ContextParallelConfig,
+    FirstBlockCacheConfig,
+    TaylorSeerCacheConfig,
+    WanTransformer3DModel,
+)
 from diffusers.models.attention_dispatch import attention_backend
 
 from wan_models.errors import GenerationError
@@ -27,6 +32,8 @@ def accelerate(pipe: Any, options: PipelineOptions) -> dict[str, Any]:
     for transformer in transformers(pipe):
         if options.attention != "native":  # which is what diffusers does anyway, with less of a warning
             _set_attention(transformer, options.attention)
+        if options.context_parallel > 1:
+            transformer.enable_parallelism(config=_sharing(options.context_parallel))
         if options.compile_blocks:
             transformer.compile_repeated_blocks(fullgraph=True)
     if options.vae_tiling:
@@ -36,7 +43,13 @@ def accelerate(pipe: Any, options: PipelineOptions) -> dict[str, Any]:
         "compiled_blocks": options.compile_blocks,
         "step_cache": _cache_steps(pipe, options),
         "vae_tiling": options.vae_tiling,
+        "context_parallel": options.context_parallel,
     }
+
+
+def _sharing(gpus: int) -> ContextParallelConfig:
+    # "Anything": the tokens of most shapes of picture cannot be divided evenly.
+    return ContextParallelConfig(ulysses_degree=gpus, ulysses_anything=True)
 
 
 def transformers(pipe: Any) -> Iterator[Any]:

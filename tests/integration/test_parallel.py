@@ -1,0 +1,97 @@
+"""One video by two processes: gloo on the CPU stands for NCCL on GPUs; all else is real."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.integration.ways import WAYS, Way
+from wan_models.catalog import CATALOG
+from wan_models.errors import DeviceFaultError, GenerationStoppedError, UnusableInputError
+from wan_models.models_dir import model_path
+from wan_models.options import PipelineOptions
+from wan_models.pipeline import Run
+from wan_models.pipelines.parallel import ParallelPipeline
+
+pytestmark = pytest.mark.slow
+
+FOLLOWER = (sys.executable, "-m", "tests.integration.cpu_follower")
+Load = Callable[[str], ParallelPipeline]
+
+
+@pytest.fixture
+def parallel(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Loads a task's model into two processes."""
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
+    monkeypatch.chdir(Path(__file__).parent.parent.parent)
+    loaded: list[ParallelPipeline] = []
+
+    def load(task: str) -> ParallelPipeline:
+        where = CATALOG[task].pipeline
+        assert where
+        options = PipelineOptions(context_parallel=2)
+        loaded.append(ParallelPipeline(where, model_path(models_dir, task), options, FOLLOWER))
+        return loaded[-1]
+
+    yield load
+    for pipeline in loaded:
+        pipeline._end()
+
+
+@pytest.mark.parametrize("name", ["t2v-A14B", "i2v-A14B", "ti2v-5B with an image"])
+def test_two_processes_make_the_video_of_one(parallel, warm, media, name):
+    way = WAYS[name]
+    pipeline = parallel(way.task)
+    for fields in ({}, {"size": "128*64", "prompt": "a dog"}):
+        difference = (
+            way.frames(pipeline, media, **fields).int() - way.frames(warm[way.task], media, **fields).int()
+        )
+        assert difference.abs().max() <= 1
+    told = pipeline.generate(way.request(), way.run(media)).metrics["acceleration"]
+    assert told["context_parallel"] == 2
+
+
+def test_both_stop_at_once_and_both_go_on_behind_it(parallel, media):
+    way = WAYS["t2v-A14B"]
+    pipeline = parallel(way.task)
+    before = way.frames(pipeline, media)
+
+    def stop(step: int, _steps: int) -> None:
+        if step == 2:
+            raise GenerationStoppedError("enough")
+
+    with pytest.raises(GenerationStoppedError, match="enough"):
+        pipeline.generate(way.request(), way.run(media, on_step=stop))
+    assert torch.equal(way.frames(pipeline, media), before)
+
+
+def test_bad_input_stops_both_and_both_go_on_behind_it(parallel, media):
+    way = WAYS["i2v-A14B"]
+    pipeline = parallel(way.task)
+    with pytest.raises(UnusableInputError, match="image"):
+        pipeline.generate(way.request(), Run(on_step=lambda *_: None))
+    assert len(way.frames(pipeline, media)) == 5
+
+
+def test_a_follower_that_dies_is_a_fault_of_the_device(parallel, media):
+    way: Way = WAYS["t2v-A14B"]
+    pipeline = parallel(way.task)
+
+    def kill(_step: int, _steps: int) -> None:
+        os.kill(pipeline._followers[0].pid, signal.SIGKILL)
+        pipeline._followers[0].wait()
+
+    with pytest.raises(DeviceFaultError):
+        pipeline.generate(way.request(), way.run(media, on_step=kill))
+
+
+def test_followers_end_with_the_pipeline(parallel):
+    pipeline = parallel("t2v-A14B")
+    followers = pipeline._followers
+    pipeline._end()
+    assert [process.poll() for process in followers] == [-signal.SIGKILL]
+    assert not torch.distributed.is_initialized()
