@@ -12,6 +12,9 @@ from wan_models.loras import NO_LORAS, LoraCatalog
 
 StepCacheName = Literal["none", "first-block", "taylorseer"]
 
+PARALLEL_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
+"""The tasks whose model diffusers knows how to share among GPUs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineOptions:

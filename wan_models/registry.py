@@ -9,8 +9,8 @@ from typing import cast
 
 from wan_models.catalog import CATALOG
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
-from wan_models.models_dir import installed_model
-from wan_models.options import PipelineOptions
+from wan_models.models_dir import InstalledModel, installed_model
+from wan_models.options import PARALLEL_TASKS, PipelineOptions
 from wan_models.pipeline import Pipeline, PipelineLoader
 
 
@@ -43,9 +43,17 @@ class Registry:
             raise ModelNotInstalledError(task)
         if self._warm:
             self.free()  # two models at once may not fit: the old one goes before the new one comes
-        pipeline = _import(where)(model.path, replace(self._options, offload=offload))
+        pipeline = self._open(where, model, replace(self._options, offload=offload))
         self._warm = (task, offload, pipeline)
         return pipeline
+
+    def _open(self, where: str, model: InstalledModel, options: PipelineOptions) -> Pipeline:
+        if options.context_parallel == 1:
+            return _import(where)(model.path, options)
+        if model.task not in PARALLEL_TASKS:
+            return _import(where)(model.path, replace(options, context_parallel=1))
+        parallel = import_module("wan_models.pipelines.parallel")
+        return cast("Pipeline", parallel.ParallelPipeline(where, model.path, options))
 
     def free(self) -> None:
         """Let go of every model and of the memory that it had."""

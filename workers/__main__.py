@@ -20,7 +20,7 @@ from wan_models.catalog import CATALOG
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
-from workers.gpus import GpuSelectionError, present_gpus, select_gpus
+from workers.gpus import GpuSelectionError, present_gpus, select_gpus, share_gpus
 from workers.maintenance import Maintenance
 from workers.orphans import Orphans
 from workers.processes import ProcessKeeper, Program, stop_on_signals
@@ -31,11 +31,13 @@ _STOP_MARGIN_SECONDS = 30.0  # for the step under way and the video being finish
 
 
 def worker_programs(gpus: Sequence[str], queues: Sequence[str], host: str) -> list[Program]:
-    """One worker a GPU, which sees that GPU alone; one CPU worker where there is none."""
+    """One worker a GPU, or a group of them, which sees no other; one CPU worker where there is none."""
     if not gpus:
         # Idle OpenMP threads would spin, and take the cores from the gateway and the encoder.
         return [_worker("cpu", queues, host, {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})]
-    return [_worker(f"gpu{gpu}", queues, host, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus]
+    return [
+        _worker(f"gpu{gpu.replace(',', '-')}", queues, host, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus
+    ]
 
 
 def _worker(place: str, queues: Sequence[str], host: str, environment: Mapping[str, str]) -> Program:
@@ -118,7 +120,8 @@ def main(arguments: Sequence[str]) -> int:
     configure_logging(settings.log_level)
     end_with_keeper()
     try:
-        gpus = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
+        selected = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
+        gpus = share_gpus(selected, settings.context_parallel)
         queues = _queues(options.queues, settings.models_path)
         read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
     except (GpuSelectionError, LoraCatalogError, ValueError) as error:

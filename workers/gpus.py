@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,17 @@ def select_gpus(wanted: str, visible: str | None, present: Mapping[str, str]) ->
             " Write all, none, a count, or a list such as 0,1."
         )
     return chosen
+
+
+def share_gpus(gpus: Sequence[str], each: int) -> list[str]:
+    """The values of CUDA_VISIBLE_DEVICES where each worker has several GPUs.
+
+    Raises:
+        GpuSelectionError: some would be left over, or there are none.
+    """
+    if each > 1 and (not gpus or len(gpus) % each):
+        raise GpuSelectionError(f"CONTEXT_PARALLEL={each} needs a multiple of {each} GPUs, not {len(gpus)}.")
+    return [",".join(gpus[start : start + each]) for start in range(0, len(gpus), each)]
 
 
 def present_gpus() -> dict[str, str]:

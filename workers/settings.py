@@ -72,6 +72,9 @@ class WorkerSettings(JobsSettings):
     vae_tiling: bool = Field(
         default=False, description="Decode videos in tiles: less memory, more time, and another video."
     )
+    context_parallel: int = Field(
+        1, ge=1, le=16, description="GPUs that work on one video together, where the model can be shared."
+    )
 
     @property
     def pipeline_options(self) -> PipelineOptions:
@@ -87,6 +90,7 @@ class WorkerSettings(JobsSettings):
             step_cache_threshold=self.step_cache_threshold,
             prompt_cache=self.prompt_cache_entries,
             vae_tiling=self.vae_tiling,
+            context_parallel=self.context_parallel,
             loras=read_loras(self.loras_dir),
         )
 

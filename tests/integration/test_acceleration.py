@@ -14,7 +14,13 @@ from wan_models.pipeline import Pipeline, Run
 from wan_models.pipelines.engine import Engine
 from wan_models.registry import Registry
 
-PLAIN = {"attention": "native", "compiled_blocks": False, "step_cache": "none", "vae_tiling": False}
+PLAIN = {
+    "attention": "native",
+    "compiled_blocks": False,
+    "step_cache": "none",
+    "vae_tiling": False,
+    "context_parallel": 1,
+}
 BEARS_STEP_CACHES = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
 STEPS = {"sample_steps": 8}
 

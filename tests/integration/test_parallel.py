@@ -16,6 +16,7 @@ from wan_models.models_dir import model_path
 from wan_models.options import PipelineOptions
 from wan_models.pipeline import Run
 from wan_models.pipelines.parallel import ParallelPipeline
+from wan_models.registry import Registry
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +88,12 @@ def test_a_follower_that_dies_is_a_fault_of_the_device(parallel, media):
 
     with pytest.raises(DeviceFaultError):
         pipeline.generate(way.request(), way.run(media, on_step=kill))
+
+
+def test_a_model_that_cannot_be_shared_is_loaded_by_one_process(models_dir, warm, media):
+    way = WAYS["animate-14B"]
+    pipeline = Registry(models_dir, PipelineOptions(context_parallel=2)).load(way.task)
+    assert torch.equal(way.frames(pipeline, media), way.frames(warm[way.task], media))
 
 
 def test_followers_end_with_the_pipeline(parallel):

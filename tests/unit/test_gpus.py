@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from workers.__main__ import worker_programs
-from workers.gpus import GpuSelectionError, present_gpus, select_gpus
+from workers.gpus import GpuSelectionError, present_gpus, select_gpus, share_gpus
 
 FOUR = {"0": "GPU-5f1b-00", "1": "GPU-77c0-11", "2": "GPU-1d2e-22", "3": "GPU-90aa-33"}
 
@@ -126,6 +126,17 @@ class TestWorkers:
             ["--name", "gpu0@host", "--queues", "t2v-A14B,ti2v-5B"],
             ["--name", "gpu3@host", "--queues", "t2v-A14B,ti2v-5B"],
         ]
+
+    def test_of_several_gpus_each_see_theirs_alone(self):
+        programs = worker_programs(share_gpus(["0", "1", "2", "3"], 2), ["t2v-A14B"], "host")
+        assert [program.environment["CUDA_VISIBLE_DEVICES"] for program in programs] == ["0,1", "2,3"]
+        assert [program.command[-3] for program in programs] == ["gpu0-1@host", "gpu2-3@host"]
+
+    @pytest.mark.parametrize("gpus", [[], ["0", "1", "2"]])
+    def test_of_several_gpus_are_refused_where_these_do_not_come_out_even(self, gpus):
+        with pytest.raises(GpuSelectionError, match=f"a multiple of 2 GPUs, not {len(gpus)}"):
+            share_gpus(gpus, 2)
+        assert share_gpus(gpus, 1) == gpus
 
     def test_without_a_gpu_are_one_on_the_cpu_which_sees_no_gpu(self):
         (program,) = worker_programs([], ["t2v-A14B"], "host")

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from torch import distributed
 
 from wan_models.checkpoints import Checkpoints
-from wan_models.errors import DeviceFaultError, GenerationError, GenerationStoppedError
+from wan_models.errors import DeviceFaultError, GenerationStoppedError
 from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, OnStep, Pipeline, PipelineLoader, Run
 from wan_models.request import VideoRequest
@@ -178,10 +178,12 @@ def _start(command: Sequence[str], task: Mapping[str, Any]) -> subprocess.Popen[
 
 
 def _tell(process: subprocess.Popen[str], task: Mapping[str, Any]) -> None:
-    if process.stdin is None:
-        raise GenerationError("A follower cannot be spoken to.")
-    process.stdin.write(json.dumps(task) + "\n")
-    process.stdin.flush()
+    try:
+        if process.stdin:
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
+    except OSError as error:
+        raise DeviceFaultError(f"A process of a parallel run has gone: {error}") from error
 
 
 def _end(processes: Sequence[subprocess.Popen[str]], scratch: Path) -> None:
