@@ -85,11 +85,12 @@ class ModelSpec:
     image's aspect. Both sides of a finished video are multiples of ``size_multiple`` pixels. ``boundary`` is
     the fraction of the noise schedule above which the high-noise expert works, None where there is a
     single transformer. ``parameters_b`` counts the diffusion transformers, in 1e9.
-    ``disk_gb`` is the download, ``memory_gb`` the GPU memory that the model's authors ask for, both in
-    1e9 bytes. ``timeout`` is how long an attempt may take unless a request says otherwise, in seconds: some
-    times what the longest video needs on one GPU. ``repository`` holds the weights in the layout the
-    pipeline loads, or in one that the installation converts, and ``pipeline`` is the ``module:Class`` that
-    runs them, or None where there is none yet.
+    ``disk_gb`` is the download, ``memory_gb`` the GPU memory that the model's authors ask for, and
+    ``working_gb`` what the largest video takes of it beside the weights (the published peaks, less the part
+    that works), all in 1e9 bytes. ``timeout`` is how long an attempt may take unless a request says
+    otherwise, in seconds: some times what the longest video needs on one GPU. ``repository`` holds the
+    weights in the layout the pipeline loads, or in one that the installation converts, and ``pipeline`` is
+    the ``module:Class`` that runs them, or None where there is none yet.
     """
 
     id: str
@@ -108,6 +109,7 @@ class ModelSpec:
     parameters_b: float
     disk_gb: float
     memory_gb: float
+    working_gb: float
     repository: str
     original_repository: str
     timeout: float = 4 * 3600
@@ -159,6 +161,7 @@ _SPECS = (
         parameters_b=28.6,
         disk_gb=126,
         memory_gb=80,
+        working_gb=31,
         repository="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-T2V-A14B",
         pipeline=f"{_PIPELINES}.text_to_video:TextToVideoPipeline",
@@ -180,6 +183,7 @@ _SPECS = (
         parameters_b=28.6,
         disk_gb=126,
         memory_gb=80,
+        working_gb=31,
         repository="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-I2V-A14B",
         pipeline=f"{_PIPELINES}.image_to_video:ImageToVideoPipeline",
@@ -201,6 +205,7 @@ _SPECS = (
         parameters_b=5.0,
         disk_gb=34,
         memory_gb=24,
+        working_gb=13,
         repository="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
         original_repository="Wan-AI/Wan2.2-TI2V-5B",
         pipeline=f"{_PIPELINES}.text_image_to_video:TextImageToVideoPipeline",
@@ -222,6 +227,7 @@ _SPECS = (
         parameters_b=16.3,
         disk_gb=49,
         memory_gb=80,
+        working_gb=31,
         timeout=12 * 3600,
         repository="Wan-AI/Wan2.2-S2V-14B",
         original_repository="Wan-AI/Wan2.2-S2V-14B",
@@ -244,6 +250,7 @@ _SPECS = (
         parameters_b=17.3,
         disk_gb=82,
         memory_gb=80,
+        working_gb=31,
         timeout=12 * 3600,
         repository="Wan-AI/Wan2.2-Animate-14B-Diffusers",
         original_repository="Wan-AI/Wan2.2-Animate-14B",

@@ -76,7 +76,10 @@ class Runner:
             return
         held = self._keeper.hold(job.lease)
         with noted(**_facts(job)), self._outcome.of(held):
-            video = self._make(job, held)
+            try:
+                video = self._make(job, held)
+            finally:
+                self._registry.clean()
             self._finisher.finish(held, video)
 
     def _make(self, job: Job, held: Hold) -> RawVideo:
@@ -111,16 +114,14 @@ class Runner:
 
     def _generate(self, request: VideoRequest, run: Run, checkpoints: JobCheckpoints) -> RawVideo:
         """Run the pipeline, and again where doing it differently may help."""
-        offload = False
         while True:
             try:
-                return self._call(request, run, offload=offload)
+                return self._call(request, run)
             except DeviceFaultError:
                 raise
             except DeviceMemoryError as error:
-                if offload:
+                if not self._registry.lower(request.task):
                     raise
-                offload = True
                 _log.warning("Once more with less memory: %s", error)
             except GenerationError as error:
                 if not checkpoints.resumed:
@@ -130,9 +131,9 @@ class Runner:
             # Only here: while an error is being handled, its traceback keeps the tensors of the run.
             self._registry.free()
 
-    def _call(self, request: VideoRequest, run: Run, *, offload: bool) -> RawVideo:
+    def _call(self, request: VideoRequest, run: Run) -> RawVideo:
         start = time.perf_counter()
-        pipeline = self._registry.load(request.task, offload=offload)
+        pipeline = self._registry.load(request.task)
         load_seconds = time.perf_counter() - start
         generated = pipeline.generate(request, run)
         metrics = {"load_seconds": load_seconds, **generated.metrics}

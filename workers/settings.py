@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
 from jobs.settings import JobsSettings
 from wan_models.loras import read_loras
 from wan_models.options import PipelineOptions, StepCacheName
+from wan_models.plan import Plan
+from wan_models.registry import MemoryRules
 
 
 class WorkerSettings(JobsSettings):
@@ -75,6 +79,35 @@ class WorkerSettings(JobsSettings):
     context_parallel: int = Field(
         1, ge=1, le=16, description="GPUs that work on one video together, where the model can be shared."
     )
+
+    memory_plan: Literal["auto"] | Plan = Field(
+        "auto",
+        description="Plan that models begin with, instead of the fastest that fits; see docs/models.md.",
+    )
+    memory_budget_gb: float | None = Field(
+        None, gt=0, description="GPU memory, on a CPU the host's, for warm models and a video. Unset: all."
+    )
+    warm_models: int = Field(4, ge=1, le=100, description="Models that a worker keeps loaded at once.")
+    preload: str | None = Field(
+        None,
+        description="Models, with commas between, to load when a worker starts, or `all` that it serves.",
+    )
+
+    @property
+    def memory_rules(self) -> MemoryRules:
+        """How this deployment wants its device's memory used."""
+        return MemoryRules(
+            plan=None if self.memory_plan == "auto" else Plan(self.memory_plan),
+            budget=None if self.memory_budget_gb is None else int(self.memory_budget_gb * 1e9),
+            models=self.warm_models,
+        )
+
+    def preloaded(self, queues: Sequence[str]) -> list[str]:
+        """The models to load at the start of a worker that serves these queues."""
+        if self.preload == "all":
+            return list(queues)
+        wanted = [name.strip() for name in (self.preload or "").split(",")]
+        return [queue for queue in queues if queue in wanted]
 
     @property
     def pipeline_options(self) -> PipelineOptions:

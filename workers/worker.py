@@ -19,6 +19,7 @@ from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
+from wan_models.errors import ModelsError
 from wan_models.registry import Registry
 from wan_models.speech import Speaker
 from wan_models.speech_local import LocalSpeaker
@@ -58,12 +59,14 @@ class Child:
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))
         checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)
+        registry = Registry(settings.models_path, settings.pipeline_options, settings.memory_rules)
+        _preload(registry, settings.preloaded(queues))
         finisher = Finisher(store, artifacts, outcome, encode_mp4)
         self._open.callback(finisher.close)
         self.runner = Runner(
             worker=worker,
             store=store,
-            registry=Registry(settings.models_path, settings.pipeline_options),
+            registry=registry,
             keeper=keeper,
             outcome=outcome,
             finisher=finisher,
@@ -120,6 +123,15 @@ class Worker:
 
     def _begin_drain(self, **_: object) -> None:
         self._drain.begin()
+
+
+def _preload(registry: Registry, tasks: Sequence[str]) -> None:
+    """Load models before the first job comes. One that cannot be loaded fails its jobs, not the worker."""
+    for task in tasks:
+        try:
+            registry.load(task)
+        except ModelsError as error:
+            _log.error("%s is not preloaded: %s", task, error)
 
 
 def _speaker(settings: WorkerSettings) -> Speaker:

@@ -90,6 +90,7 @@ def test_the_measures_have_these_names(pipeline, way, media):
         "seconds_per_step",
         "resumed_step",
         "peak_memory_mb",
+        "memory_plan",
         "acceleration",
     }
 

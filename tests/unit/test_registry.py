@@ -1,5 +1,6 @@
-"""The registry: lazy, and one model warm at a time."""
+"""The registry: lazy, with models warm while there is room."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from wan_models.catalog import CATALOG
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.models_dir import InstalledModel
 from wan_models.options import PipelineOptions
-from wan_models.registry import Registry
+from wan_models.plan import Plan
+from wan_models.registry import MemoryRules, Registry
 
 ALIVE: weakref.WeakSet["StubPipeline"] = weakref.WeakSet()
 
@@ -24,22 +26,58 @@ class StubPipeline:
 
     def __init__(self, path: Path, options: PipelineOptions) -> None:
         self.path = path
-        self.offload = options.offload
+        self.plan = options.plan
         self.met = {other.path.name for other in ALIVE}
         self.itself = self  # like a real pipeline, freed by the collector alone
         ALIVE.add(self)
 
 
+class Device:
+    """Stands in for the device's memory: 100 bytes, of which every warm model that is resident has some."""
+
+    def __init__(self) -> None:
+        self.gpu = True
+        self.cleaned = 0
+
+    def has_gpu(self) -> bool:
+        return self.gpu
+
+    def bytes_each(self) -> int:
+        return 2
+
+    def free_bytes(self) -> int:
+        return 100 - sum(30 for stub in ALIVE if stub.plan is Plan.RESIDENT)
+
+    def free_memory(self) -> None:
+        gc.collect()
+        self.cleaned += 1
+
+
 @pytest.fixture
-def stubs(tmp_path, monkeypatch) -> Registry:
-    """A registry in which every task is installed and loads as a stub."""
+def device(monkeypatch) -> Device:
+    device = Device()
+    monkeypatch.setattr(registry, "_memory", lambda: device)
+    return device
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch, device):
+    """Registries in which every task is installed, takes 30 bytes, and loads as a stub."""
     where = f"{__name__}:{StubPipeline.__name__}"
     specs = {task: replace(spec, pipeline=where) for task, spec in CATALOG.items()}
     monkeypatch.setattr(registry, "CATALOG", specs)
     monkeypatch.setattr(
         registry, "installed_model", lambda root, task: InstalledModel(task, root / task, tiny=True)
     )
-    return Registry(tmp_path)
+    monkeypatch.setattr(registry, "part_sizes", lambda _path, _each: {"transformer": 20, "text_encoder": 10})
+    gc.collect()
+    return lambda **rules: Registry(tmp_path, rules=MemoryRules(**rules))
+
+
+@pytest.fixture
+def stubs(make) -> Registry:
+    empty: Registry = make()
+    return empty
 
 
 @pytest.mark.parametrize("module", ["catalog", "request", "models_dir", "errors", "pipeline", "registry"])
@@ -58,9 +96,30 @@ def test_a_model_stays_warm(stubs):
     assert stubs.load("t2v-A14B") is stubs.load("t2v-A14B")
 
 
-def test_the_former_model_is_freed_before_the_next_one_is_loaded(stubs):
+def test_models_stay_warm_while_there_is_room_and_the_one_used_longest_ago_goes_first(stubs):
+    for task in ("t2v-A14B", "ti2v-5B", "i2v-A14B", "t2v-A14B"):
+        stubs.load(task)
+    assert stubs.load("s2v-14B").met == {"t2v-A14B", "i2v-A14B"}
+
+
+def test_no_more_models_are_warm_than_may_be(make):
+    stubs = make(models=1)
     stubs.load("t2v-A14B")
     assert stubs.load("ti2v-5B").met == set()
+
+
+def test_no_more_memory_is_taken_than_the_budget(make):
+    stubs = make(budget=60)
+    for task in ("t2v-A14B", "ti2v-5B"):
+        stubs.load(task)
+    assert stubs.load("i2v-A14B").met == {"ti2v-5B"}
+
+
+def test_a_part_that_models_share_counts_once(make, monkeypatch):
+    monkeypatch.setattr(registry, "shared_digests", lambda _path: {"text_encoder": "the same"})
+    stubs = make(budget=50)
+    stubs.load("t2v-A14B")
+    assert stubs.load("ti2v-5B").met == {"t2v-A14B"}
 
 
 def test_each_task_gets_its_own_model_in_any_order(stubs):
@@ -68,14 +127,57 @@ def test_each_task_gets_its_own_model_in_any_order(stubs):
     assert [stubs.load(task).path.name for task in tasks] == tasks
 
 
-def test_a_model_is_loaded_again_when_it_has_to_do_with_less_memory(stubs):
-    resident = stubs.load("t2v-A14B")
-    offloaded = stubs.load("t2v-A14B", offload=True)
-    assert (resident.offload, offloaded.offload, offloaded.met) == (False, True, {"t2v-A14B"})
+def test_a_model_that_ran_out_of_memory_is_loaded_with_the_next_smaller_plan_until_none_is_left(stubs):
+    plans = []
+    while True:
+        plans.append(stubs.load("t2v-A14B").plan)
+        if not stubs.lower("t2v-A14B"):
+            break
+        stubs.free()
+    assert plans == list(Plan)
+    stubs.free()
+    assert stubs.load("t2v-A14B").plan is Plan.FP8
+    assert stubs.load("ti2v-5B").plan is Plan.RESIDENT
 
 
-def test_a_model_that_had_to_do_with_less_memory_goes_on_so_while_it_is_warm(stubs):
-    assert stubs.load("t2v-A14B", offload=True) is stubs.load("t2v-A14B")
+def test_a_model_that_could_not_even_be_loaded_is_tried_with_a_smaller_plan(stubs):
+    assert stubs.lower("t2v-A14B")
+    assert stubs.load("t2v-A14B").plan is Plan.MODEL_OFFLOAD
+
+
+def test_the_others_go_before_the_plan_does(stubs):
+    for task in ("ti2v-5B", "t2v-A14B"):
+        stubs.load(task)
+    assert stubs.lower("t2v-A14B")
+    stubs.free()
+    assert stubs.load("t2v-A14B").plan is Plan.RESIDENT
+
+
+def test_on_a_cpu_no_plan_helps(stubs, device):
+    device.gpu = False
+    assert stubs.load("t2v-A14B").plan is Plan.RESIDENT
+    assert not stubs.lower("t2v-A14B")
+
+
+def test_a_deployment_may_choose_the_plan(make):
+    stubs = make(plan=Plan.GROUP_OFFLOAD)
+    assert stubs.load("t2v-A14B").plan is Plan.GROUP_OFFLOAD
+    assert stubs.lower("t2v-A14B")
+    stubs.free()
+    assert stubs.load("t2v-A14B").plan is Plan.FP8
+
+
+def test_a_model_that_fits_alone_by_a_smaller_plan_gets_that_one(make):
+    stubs = make(budget=25)
+    assert stubs.load("t2v-A14B").plan is Plan.MODEL_OFFLOAD
+
+
+def test_a_run_is_cleaned_up_behind_on_a_gpu(stubs, device):
+    stubs.load("t2v-A14B")
+    stubs.clean()
+    device.gpu = False
+    stubs.clean()
+    assert device.cleaned == 1
 
 
 def test_every_model_can_be_let_go_of(stubs):

@@ -77,17 +77,24 @@ class OnePipeline(Registry):
         super().__init__(Path("nowhere"))
         self.pipeline: Pipeline | None = pipeline
 
-        self.loads: list[bool] = []
-        self.freed = 0
+        self.did: list[str] = []
+        self.plans = ["resident", "model-offload", "group-offload"]
 
-    def load(self, task: str, *, offload: bool = False) -> Pipeline:
+    def load(self, task: str) -> Pipeline:
         if self.pipeline is None:
             raise ModelNotInstalledError(task)
-        self.loads.append(offload)
+        self.did.append(self.plans[0])
         return self.pipeline
 
+    def lower(self, task: str) -> bool:
+        self.plans.pop(0)
+        return bool(self.plans)
+
+    def clean(self) -> None:
+        self.did.append("clean")
+
     def free(self) -> None:
-        self.freed += 1
+        self.did.append("free")
 
 
 class FullArtifacts(LocalArtifactStore):
@@ -369,14 +376,14 @@ class TestAFault:
 
 
 class TestADevice:
-    def test_with_too_little_memory_is_freed_and_tried_once_more_with_less(self, bench):
+    def test_with_too_little_memory_is_freed_and_tried_again_with_less_and_less(self, bench):
         def run_out(_job: int, _step: int) -> None:
-            if bench.registry.loads[-1] is False:
+            if bench.registry.did[-1] != "group-offload":
                 raise DeviceMemoryError("Too little.")
 
         bench.pipeline.before_step = run_out
         assert bench.run(bench.submit()).state is JobState.COMPLETED
-        assert (bench.registry.loads, bench.registry.freed) == ([False, True], 1)
+        assert bench.registry.did == ["resident", "free", "model-offload", "free", "group-offload", "clean"]
 
     def test_with_too_little_memory_even_so_fails_the_job_and_says_why(self, bench):
         def run_out(_job: int, _step: int) -> None:
@@ -385,7 +392,7 @@ class TestADevice:
         bench.pipeline.before_step = run_out
         job = bench.run(bench.submit())
         assert (job.state, job.error) == (JobState.FAILED, JobError("out_of_memory", "Too little."))
-        assert bench.registry.loads == [False, True]
+        assert bench.registry.did == ["resident", "free", "model-offload", "free", "group-offload", "clean"]
         assert not bench.runner.is_broken
 
     def test_that_failed_has_the_job_tried_again_by_another_process(self, bench):

@@ -14,6 +14,7 @@ from wan_models.pipelines.acceleration import accelerate
 from wan_models.pipelines.adapters import adapted
 from wan_models.pipelines.continuation import with_beginning
 from wan_models.pipelines.faults import fault_of
+from wan_models.pipelines.placement import place
 from wan_models.pipelines.preview import preview_of
 from wan_models.pipelines.prompt_cache import PromptCache
 from wan_models.pipelines.resumable import resumable
@@ -39,10 +40,10 @@ class Engine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._options = options
         try:
-            self.pipe = _load(pipe_class, path, self._device)
+            self.pipe = _load(pipe_class, path, self._device, options)
             self._setup = accelerate(self.pipe, options)
-            self._prompts = PromptCache(self.pipe.text_encoder, options.prompt_cache)
-            _place(self.pipe, self._device, offload=options.offload)
+            self._prompts = PromptCache.before(self.pipe.text_encoder, options.prompt_cache)
+            place(self.pipe, self._device, options.plan)
         except RuntimeError as error:
             raise fault_of(error) from error
 
@@ -79,25 +80,23 @@ class Engine:
         metrics = {
             **clock.metrics(),
             "peak_memory_mb": _peak_memory_mb(self._device),
+            "memory_plan": self._options.plan.value,
             "acceleration": {**self._setup, "prompt_cache_hits": self._prompts.hits - hits},
         }
         return GeneratedVideo(pixels, metrics)
 
 
-def _load(pipe_class: Any, path: Path, device: torch.device) -> Any:
+def _load(pipe_class: Any, path: Path, device: torch.device, options: PipelineOptions) -> Any:
     default = torch.bfloat16 if device.type == "cuda" else torch.float32
     # The VAE is unstable below float32, so it is never rounded.
     precision = {"vae": torch.float32, "default": default}
-    pipe = pipe_class.from_pretrained(path, dtype=precision, local_files_only=True)
+    found = {name: options.shelf.get(digest) for name, digest in options.shared.items()}
+    shared = {name: part for name, part in found.items() if part is not None}
+    pipe = pipe_class.from_pretrained(path, dtype=precision, local_files_only=True, **shared)
+    for name, digest in options.shared.items():
+        options.shelf.put(digest, getattr(pipe, name))
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def _place(pipe: Any, device: torch.device, *, offload: bool) -> None:
-    if offload and device.type != "cpu":
-        pipe.enable_model_cpu_offload(device=device)
-    else:
-        pipe.to(device)
 
 
 def _prepare(pipe: Any, request: VideoRequest, device: torch.device) -> None:

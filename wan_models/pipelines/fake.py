@@ -28,4 +28,7 @@ class FakePipeline:
         metrics = dict.fromkeys(
             ("denoise_seconds", "decode_seconds", "seconds_per_step", "resumed_step"), 0.0
         )
-        return GeneratedVideo(frames, metrics | {"peak_memory_mb": None, "acceleration": {}})
+        return GeneratedVideo(
+            frames,
+            metrics | {"peak_memory_mb": None, "memory_plan": self.options.plan.value, "acceleration": {}},
+        )

@@ -1,10 +1,29 @@
-"""Giving the device's memory back."""
+"""The device's memory: how much there is, and giving it back."""
 
 from __future__ import annotations
 
 import gc
+import os
 
 import torch
+
+
+def has_gpu() -> bool:
+    """Whether models run on a GPU here, whose memory is the one that counts."""
+    return torch.cuda.is_available()
+
+
+def bytes_each() -> int:
+    """Bytes of a weight as it runs: bfloat16 on a GPU, float32 on a CPU."""
+    return 2 if has_gpu() else 4
+
+
+def free_bytes() -> int:
+    """What the device has left, or the host where there is none; torch's own cache counts as free."""
+    if not has_gpu():
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free, _ = torch.cuda.mem_get_info()
+    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
 
 
 def free_memory() -> None:

@@ -58,7 +58,7 @@ class ParallelPipeline:
         self, where: str, path: Path, options: PipelineOptions, follower: Sequence[str] = FOLLOWER
     ) -> None:
         scratch = Path(mkdtemp(prefix="wanserve-parallel-"))
-        plain = replace(options, loras=dict(options.loras))
+        plain = replace(options, loras=dict(options.loras), shared=dict(options.shared))
         told = {"where": where, "path": str(path), "options": OPTIONS.dump_python(plain, mode="json")}
         processes = [
             _start(follower, {**told, "rank": rank, "rendezvous": str(scratch / "rendezvous")})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Self
 
 import torch
 from transformers.modeling_outputs import BaseModelOutput
@@ -24,6 +24,11 @@ class PromptCache:
         self._kept: OrderedDict[_Key, torch.Tensor] = OrderedDict()
         self.hits = 0
         encoder.forward = self
+
+    @classmethod
+    def before(cls, encoder: Any, entries: int) -> Self:
+        """The cache that stands in front of an encoder already, or a new one."""
+        return encoder.forward if isinstance(encoder.forward, cls) else cls(encoder, entries)
 
     def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> BaseModelOutput:
         """See UMT5EncoderModel.forward: token ids and mask, both [texts, tokens]."""

@@ -82,7 +82,14 @@ class WanSpeechToVideoPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(  # type: ignore[override] # from a local folder alone
-        cls, path: Path, *, dtype: dict[str, torch.dtype], **options: Any
+        cls,
+        path: Path,
+        *,
+        dtype: dict[str, torch.dtype],
+        tokenizer: Any = None,
+        text_encoder: Any = None,
+        vae: Any = None,
+        **options: Any,
     ) -> Self:
         """Load every part from the folder of its name, whoever wrote the index and whatever it calls them.
 
@@ -90,20 +97,24 @@ class WanSpeechToVideoPipeline(DiffusionPipeline):
             path: the model's folder.
             dtype: the precision of ``vae``, and the ``default`` of the text encoder and transformer. The
                 speech model is small, and kept in float32.
+            tokenizer: to be used instead of the folder's, as are the next two.
+            text_encoder: the same.
+            vae: the same.
             options: passed on to what loads each part.
         """
         default = dtype["default"]
         # These two are what the model was trained for, also where a folder holds another scheduler.
         flow = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
         return cls(
-            tokenizer=AutoTokenizer.from_pretrained(path / "tokenizer", **options),
-            text_encoder=UMT5EncoderModel.from_pretrained(path / "text_encoder", dtype=default, **options),
+            tokenizer=tokenizer or AutoTokenizer.from_pretrained(path / "tokenizer", **options),
+            text_encoder=text_encoder
+            or UMT5EncoderModel.from_pretrained(path / "text_encoder", dtype=default, **options),
             audio_processor=Wav2Vec2FeatureExtractor.from_pretrained(path / "audio_processor", **options),
             audio_encoder=Wav2Vec2Model.from_pretrained(path / "audio_encoder", **options),
             transformer=WanS2VTransformer3DModel.from_pretrained(
                 path / "transformer", dtype=default, **options
             ),
-            vae=AutoencoderKLWan.from_pretrained(path / "vae", dtype=dtype["vae"], **options),
+            vae=vae or AutoencoderKLWan.from_pretrained(path / "vae", dtype=dtype["vae"], **options),
             scheduler=UniPCMultistepScheduler.from_pretrained(path / "scheduler", **flow, **options),
         )
 

@@ -74,6 +74,7 @@ class WanS2VTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):  # ty
         "cond_encoder",
         "frame_packer",
         "_embedding",
+        "trainable_cond_mask",
         "norm",
     ]
 
