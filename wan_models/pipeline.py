@@ -41,8 +41,8 @@ class GeneratedVideo:
     seconds by name (``denoise_seconds`` with the text encoding, ``decode_seconds``, ``seconds_per_step``),
     ``resumed_step``, the last step that an earlier attempt took, ``peak_memory_mb`` of the GPU, None on a
     CPU, ``memory_plan``, and ``acceleration``, a mapping of what was in effect. The seconds are those of
-    this attempt. ``audio`` is what is heard with it, a ``Sound`` of ``wan_models.pipelines.sound``, None for a silent
-    video.
+    this attempt. ``audio`` is what is heard with it, a ``Sound`` of ``wan_models.pipelines.sound``, None for
+    a silent video.
     """
 
     frames: Any

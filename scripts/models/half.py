@@ -10,7 +10,9 @@ from typing import Any
 # The VAE and the speech encoder run in float32.
 _WHOLE_PARTS = frozenset({"vae", "audio_encoder"})
 # And so do these of a Wan transformer, wherever it runs: see its `_keep_in_fp32_modules` in diffusers.
-_WHOLE_TENSORS = re.compile(r"(^|\.)(time_embedder|scale_shift_table|norm1|norm2|norm3)(\.|$)")
+_WHOLE_TENSORS = re.compile(
+    r"(^|\.)(time_embedder|scale_shift_table|norm1|norm2|norm3|motion_synthesis_weight)(\.|$)"
+)
 
 
 def can_be_halved(path: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from diffusers.hooks.group_offloading import apply_group_offloading
 
 from wan_models.pipelines.acceleration import transformers
 from wan_models.plan import Plan
@@ -33,8 +34,6 @@ def _store_in_fp8(pipe: Any) -> None:
 
 def _group(pipe: Any, device: torch.device) -> None:
     """Bring one layer after another to the device; what is small stays there."""
-    from diffusers.hooks import apply_group_offloading  # noqa: PLC0415 - needed by this plan alone
-
     grouped = [getattr(pipe, name, None) for name in _GROUPED]
     for module in grouped:
         if module is not None:
