@@ -5,19 +5,23 @@ from __future__ import annotations
 import resource
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
 from api.app import create_app, open_parts
 from api.exposure import ExposedError, check_exposure
+from api.parts import Parts
 from api.protocol import Protocol
 from api.settings import GatewaySettings
 from api.watch import Watch
-from jobs.connect import open_keys
+from jobs.connect import open_keys, open_store, open_webhooks
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
+from jobs.metrics import MetricsPortError, StoreMetrics, serving
 from jobs.settings import load_settings
+from wan_models.catalog import CATALOG
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
 
@@ -45,6 +49,17 @@ def allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+@contextmanager
+def _metrics(settings: GatewaySettings, parts: Parts) -> Iterator[None]:
+    store = open_store(settings, parts.artifacts)
+    told = StoreMetrics(store, open_webhooks(settings), parts.artifacts, list(CATALOG))
+    try:
+        with serving(settings.metrics_host, settings.metrics_port, told):
+            yield
+    except MetricsPortError as error:
+        sys.exit(str(error))
+
+
 def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(GatewaySettings)
@@ -56,7 +71,7 @@ def main() -> None:
         read_loras(settings.loras_dir)
     except (ExposedError, LoraCatalogError) as error:
         sys.exit(str(error))
-    with open_parts(settings) as parts:
+    with open_parts(settings) as parts, _metrics(settings, parts):
         config = uvicorn.Config(
             create_app(parts),
             host=settings.host,

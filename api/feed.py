@@ -11,8 +11,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs.errors import StoreUnavailableError
+from jobs.store_redis import FEED_CHANNEL
 
-CHANNEL = "wan:feed"  # where verbs.lua publishes under the prefix of the production store
+CHANNEL = FEED_CHANNEL
 HEARTBEAT_SECONDS = 15  # a connection that is silent for so long is asked whether it still lives
 
 

@@ -119,6 +119,10 @@ class JobsSettings(BaseSettings):
     upload_seconds: float = Field(
         24 * 3600, ge=60, le=7 * 24 * 3600, description="How long an upload is kept that waits to be used."
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port that answers Prometheus under `/metrics`. Unset: none does."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port; 0.0.0.0 for every one of IPv4.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("s3_endpoint")

@@ -47,6 +47,9 @@ from jobs.state import (
     Worker,
 )
 
+FEED_CHANNEL = "wan:feed"
+"""Where verbs.lua tells of each event, under the prefix of the production store: "{tenant} {id} {type}"."""
+
 
 def connect(url: str) -> Redis:
     """A client for the job store that answers or gives up within seconds.

@@ -195,6 +195,12 @@ class WebhookStore:
         """Forget finished deliveries whose retention ran out."""
         self._run("sweep", limit)
 
+    def totals(self) -> dict[Verdict, int]:
+        """How many attempts came to each verdict, since the store began."""
+        with unavailable():
+            counts: Any = self._redis.hgetall(f"{self._prefix}verdicts")
+        return {verdict: int(counts.get(verdict.encode(), 0)) for verdict in Verdict}
+
     def now(self) -> float:
         """The store's clock, in Unix seconds."""
         if self._clock:

@@ -15,6 +15,7 @@
 -- P flying:{receiver}    ZSET   deliveries being attempted by the end of the attempt's lease
 -- P receivers:{lane}     ZSET   receivers by the time when there is something to do for them
 -- P suspects             SET    receivers whose last attempt failed or took long: they are in the slow lane
+-- P verdicts             HASH   verdict -> how many attempts came to it, ever
 -- P forgetting           ZSET   finished deliveries by the time their record is removed
 
 local P, VERB = KEYS[1], ARGV[1]
@@ -233,6 +234,7 @@ function verbs.settle(id, attempt, verdict, slow, record, delay, patience, reten
   if redis.call('ZREM', key('flying', delivery.receiver), id) == 0 then return refuse('lease') end
   redis.call('RPUSH', key('tried', id), record)
   redis.call('LTRIM', key('tried', id), -KEPT_ATTEMPTS, -1)
+  redis.call('HINCRBY', P .. 'verdicts', verdict, 1)
   local disabled = learn(delivery, verdict, slow, patience)
   if verdict == 'retry' then
     wait(delivery, now + delay) -- also where the endpoint is disabled now: it is given up when it is due

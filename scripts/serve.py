@@ -28,10 +28,12 @@ from workers.settings import WorkerSettings
 _STOP_SECONDS = 60.0
 
 
-def programs() -> list[Program]:
-    """The gateway and the supervisor of the workers."""
+def programs(metrics_port: int | None = None) -> list[Program]:
+    """The gateway and the supervisor of the workers, which has its metrics on the next port."""
     # Ctrl-C should be prompt: a running job goes back to the queue, where the next start finds it.
     prompt = {"DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "0")}
+    if metrics_port:
+        prompt["METRICS_PORT"] = str(metrics_port + 1)
     return [
         Program("gateway", [sys.executable, "-m", "api"]),
         Program("workers", [sys.executable, "-m", "workers", "--gpus", "all"], prompt),
@@ -94,7 +96,8 @@ def main() -> None:
         address = f"http://{gateway.host}:{gateway.port}"
         running.enter_context(_noted(gateway.data_dir, address))
         print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)
-        ProcessKeeper(programs(), stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped, meanwhile)
+        kept = programs(gateway.metrics_port)
+        ProcessKeeper(kept, stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped, meanwhile)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import socket
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
@@ -15,13 +16,17 @@ from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
+from jobs.metrics import MetricsPortError, serving
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
 from wan_models.models_dir import installed_models
+from workers.gpu_metrics import GpuMetrics
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus, share_gpus
 from workers.maintenance import Maintenance
+from workers.metrics import AttemptMetrics
+from workers.news import News
 from workers.orphans import Orphans
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
@@ -68,14 +73,20 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
         lease_seconds=settings.lease_seconds,
     )
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
-    sweeper.start()
+    attempts = AttemptMetrics(host)
+    news = News(settings.redis_address, store, attempts.observe)
+    listener = Thread(target=news.run, args=(stopped,), name="news")
     programs = [*worker_programs(gpus, queues, host), deliverer_program()]
-    try:
-        ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
-    finally:
-        stopped.set()
-        sweeper.join()
-        dispatcher.close()
+    with closing(dispatcher), serving(settings.metrics_host, settings.metrics_port, attempts, GpuMetrics()):
+        duties = [sweeper, listener] if settings.metrics_port else [sweeper]
+        for duty in duties:
+            duty.start()
+        try:
+            ProcessKeeper(programs, stop_seconds=settings.drain_seconds + _STOP_MARGIN_SECONDS).run(stopped)
+        finally:
+            stopped.set()
+            for duty in duties:
+                duty.join()
 
 
 def _queues(text: str, models_dir: Path) -> list[str]:
@@ -126,7 +137,10 @@ def main(arguments: Sequence[str]) -> int:
         read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
     except (GpuSelectionError, LoraCatalogError, ValueError) as error:
         parser.error(str(error))
-    supervise(settings, gpus, queues, options.host)
+    try:
+        supervise(settings, gpus, queues, options.host)
+    except MetricsPortError as error:
+        parser.error(str(error))
     return 0
 
 
