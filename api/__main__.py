@@ -22,6 +22,7 @@ from jobs.logs import configure_logging
 from jobs.metrics import MetricsPortError, StoreMetrics, serving
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
+from wan_models.engines import EnginesError
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
 
@@ -69,7 +70,7 @@ def main() -> None:
     try:
         check_exposure(settings, open_keys(settings))
         read_loras(settings.loras_dir)
-    except (ExposedError, LoraCatalogError) as error:
+    except (EnginesError, ExposedError, LoraCatalogError) as error:
         sys.exit(str(error))
     with open_parts(settings) as parts, _metrics(settings, parts):
         config = uvicorn.Config(

@@ -51,8 +51,9 @@ from jobs.embedded import broker_url
 from jobs.outbound import Outbound
 from routing.desk import open_desk
 from wan_models.catalog import CATALOG
+from wan_models.engines import read_engines
 from wan_models.loras import read_loras
-from wan_models.models_dir import installed_models
+from wan_models.models_dir import served_models
 
 MODELS_FRESH_SECONDS = 2
 
@@ -84,7 +85,10 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             store=store,
             artifacts=artifacts,
             nudge=dispatcher.nudge,
-            models=Cached(partial(installed_models, settings.models_path), MODELS_FRESH_SECONDS),
+            models=Cached(
+                partial(served_models, settings.models_path, read_engines(settings.engines)),
+                MODELS_FRESH_SECONDS,
+            ),
             load=load,
             watch=watch,
             follow=Follow(store, watch, load),

@@ -49,6 +49,7 @@ def _view(
         accepts=sorted(spec.accepts),
         installed=model is not None,
         verified=model is not None and model.verified,
+        engine=model.engine if model else None,
         tiny=tiny,
         available=model is not None and spec.pipeline is not None,
         sizes=[str(size) for size in accepted_sizes(spec, tiny=tiny)],

@@ -215,8 +215,9 @@ class ModelView(View):
     title: str
     kind: str
     accepts: Annotated[list[str], Field(description="Kinds of request it can serve.")]
-    installed: Annotated[bool, Field(description="All of its files are there.")]
+    installed: Annotated[bool, Field(description="All of its files are there, or an engine has it.")]
     verified: Annotated[bool, Field(description="Their digests were checked when it was installed.")]
+    engine: Annotated[str | None, Field(description="Server that makes its videos; null for our own.")]
     tiny: Annotated[bool, Field(description="Randomly initialised: it paints noise, in seconds.")]
     available: Annotated[bool, Field(description="Installed, and this version can run it.")]
     sizes: Annotated[list[str], Field(description="Accepted sizes, width*height.")]

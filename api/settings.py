@@ -44,6 +44,9 @@ class GatewaySettings(JobsSettings, NeighbourSettings):
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
     )
+    engines: Path | None = Field(
+        None, description="File of the tasks that other servers make the videos of. Unset: none."
+    )
     loras_dir: Path | None = Field(
         None, description="Directory of LoRA adapters with their catalog `loras.toml`. Unset: there are none."
     )

@@ -71,5 +71,14 @@ class DeviceFaultError(GenerationError):
     code = "device_fault"
 
 
+class EngineUnavailableError(GenerationError):
+    """The server that makes the videos of a task cannot be reached, or lost this one. It may work later."""
+
+    code = "engine_unavailable"
+
+
 class GenerationStoppedError(ModelsError):
     """Raised by an ``on_step`` callback to stop the run; the pipeline stays usable."""
+
+    goes_on = False
+    """Whether another attempt will go on with the run."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wan_models.catalog import CATALOG
+from wan_models.engines import Engines
 from wan_models.manifest import Manifest
 
 MODEL_INDEX = "model_index.json"
@@ -32,12 +33,14 @@ class InstalledModel:
     """A complete model on disk. A tiny one is randomly initialised and takes small sizes as well.
 
     ``verified`` ones were checked, file by file, when they were installed; others were copied by hand.
+    ``engine`` names what serves the task in the model's stead, in which case nothing needs to be on disk.
     """
 
     task: str
     path: Path
     tiny: bool
     verified: bool = False
+    engine: str | None = None
 
 
 def model_path(models_dir: Path, task: str) -> Path:
@@ -49,6 +52,17 @@ def installed_models(models_dir: Path) -> dict[str, InstalledModel]:
     """The complete models of a models directory, in the catalog's order. An absent directory has none."""
     found = (installed_model(models_dir, task) for task in CATALOG)
     return {model.task: model for model in found if model is not None}
+
+
+def served_models(models_dir: Path, engines: Engines) -> dict[str, InstalledModel]:
+    """What tasks can be asked for: those of the engines, and of the complete models."""
+    installed = installed_models(models_dir)
+    remote = {
+        task: InstalledModel(task, model_path(models_dir, task), tiny=False, engine=engine.dialect)
+        for task, engine in engines.items()
+    }
+    both = installed | remote
+    return {task: both[task] for task in CATALOG if task in both}
 
 
 def installed_model(models_dir: Path, task: str) -> InstalledModel | None:

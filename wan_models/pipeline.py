@@ -34,10 +34,19 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedVideo:
+    """A video that is an MP4 already; ``shape`` is that of its frames, (frames, height, width, 3)."""
+
+    content: bytes
+    shape: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratedVideo:
     """What a pipeline made.
 
-    ``frames`` is a uint8 tensor on the CPU, [frames, height, width, 3], 0 to 255. ``metrics`` holds
+    ``frames`` is a uint8 tensor on the CPU, [frames, height, width, 3], 0 to 255, or an ``EncodedVideo``.
+    ``metrics`` holds
     seconds by name (``denoise_seconds`` with the text encoding, ``decode_seconds``, ``seconds_per_step``),
     ``resumed_step``, the last step that an earlier attempt took, ``peak_memory_mb`` of the GPU, None on a
     CPU, ``memory_plan``, and ``acceleration``, a mapping of what was in effect. The seconds are those of

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from wan_models.catalog import CATALOG, ModelSpec
+from wan_models.engines import NO_ENGINES, Engines, RemoteEngine
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.models_dir import InstalledModel, installed_model
 from wan_models.options import PARALLEL_TASKS, PipelineOptions
@@ -52,9 +53,14 @@ class Registry:
     """Loads models from a models directory, and keeps those used last warm."""
 
     def __init__(
-        self, models_dir: Path, options: PipelineOptions | None = None, rules: MemoryRules | None = None
+        self,
+        models_dir: Path,
+        options: PipelineOptions | None = None,
+        rules: MemoryRules | None = None,
+        engines: Engines = NO_ENGINES,
     ) -> None:
         self._models_dir = models_dir
+        self._engines = engines
         self._options = options or PipelineOptions()
         self._rules = rules or MemoryRules()
         self._shelf = Shelf()
@@ -62,13 +68,15 @@ class Registry:
         self._at_most: dict[str, Plan] = {}
 
     def load(self, task: str) -> Pipeline:
-        """The pipeline of a task: the warm one, or a fresh one.
+        """The pipeline of a task: its engine's, the warm one, or a fresh one.
 
         Raises:
             UnknownModelError: the catalog has no such task.
             PipelineUnavailableError: this version cannot run it.
             ModelNotInstalledError: its weights are absent or incomplete.
         """
+        if task in self._engines:
+            return _remote(self._engines[task])
         if task in self._warm:
             self._warm.move_to_end(task)
             return self._warm[task].pipeline
@@ -166,6 +174,11 @@ class Registry:
         del self._warm[task]  # not bound to a name here, which would keep its memory
         _log.info("Letting go of %s, whose last use is longest ago", task)
         _memory().free_memory()
+
+
+def _remote(engine: RemoteEngine) -> Pipeline:
+    pipeline: Pipeline = import_module("wan_models.pipelines.remote").RemotePipeline(engine)
+    return pipeline
 
 
 def _memory() -> Any:

@@ -19,9 +19,10 @@ from jobs.logs import configure_logging
 from jobs.metrics import MetricsPortError, serving
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
+from wan_models.engines import Engines, EnginesError, read_engines
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
-from wan_models.models_dir import installed_models
+from wan_models.models_dir import served_models
 from workers.gpu_metrics import GpuMetrics
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus, share_gpus
 from workers.maintenance import Maintenance
@@ -89,10 +90,10 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
                 duty.join()
 
 
-def _queues(text: str, models_dir: Path) -> list[str]:
-    """The queues to serve. ``all`` means every model that is installed here: others may have the rest."""
+def _queues(text: str, models_dir: Path, engines: Engines) -> list[str]:
+    """The queues to serve. ``all`` means every model that is installed or has an engine here."""
     if text == "all":
-        queues = [task for task in installed_models(models_dir) if CATALOG[task].pipeline]
+        queues = [task for task in served_models(models_dir, engines) if CATALOG[task].pipeline]
         if not queues:
             raise ValueError(
                 f"No model is installed in {models_dir}. Install one with:"
@@ -133,9 +134,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         selected = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
         gpus = share_gpus(selected, settings.context_parallel)
-        queues = _queues(options.queues, settings.models_path)
+        queues = _queues(options.queues, settings.models_path, read_engines(settings.engines))
         read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
-    except (GpuSelectionError, LoraCatalogError, ValueError) as error:
+    except (GpuSelectionError, EnginesError, LoraCatalogError, ValueError) as error:
         parser.error(str(error))
     try:
         supervise(settings, gpus, queues, options.host)

@@ -11,6 +11,8 @@ from wan_models.errors import GenerationStoppedError
 class DrainedError(GenerationStoppedError):
     """The worker is shutting down and the job would not finish within the grace."""
 
+    goes_on = True
+
 
 class Drain:
     """Shared by a worker's parent process, which begins the drain, and its forked child, which heeds it."""

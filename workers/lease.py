@@ -32,6 +32,8 @@ class CancelRequestedError(GenerationStoppedError):
 class HoldLostError(GenerationStoppedError):
     """The lease ran out or went to another attempt: nothing this run does counts any more."""
 
+    goes_on = True
+
 
 FINISHING = frozenset({"encoding", "uploading"})
 """The stages of a job that is done with the device."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from jobs.errors import ArtifactNotFoundError, ArtifactStoreUnavailableError
 from jobs.state import Job, JobError
 from jobs.store import JobStore
-from wan_models.errors import DeviceFaultError, ModelsError
+from wan_models.errors import DeviceFaultError, EngineUnavailableError, ModelsError
 from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
@@ -48,7 +48,7 @@ class Outcome:
         except ArtifactNotFoundError:
             error = JobError("input_missing", "An input of the job is gone from the artifact store.")
             self.end(held, lambda: self._store.fail(lease, error))
-        except (DeviceFaultError, SpeechUnavailableError) as fault:
+        except (DeviceFaultError, EngineUnavailableError, SpeechUnavailableError) as fault:
             self._retry(held, JobError(fault.code, str(fault)))
         except ModelsError as fault:
             error = JobError(fault.code, str(fault))

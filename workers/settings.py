@@ -24,6 +24,9 @@ class WorkerSettings(JobsSettings):
     loras_dir: Path | None = Field(
         None, description="Directory of LoRA adapters with their catalog `loras.toml`. Unset: there are none."
     )
+    engines: Path | None = Field(
+        None, description="File of the tasks that other servers make the videos of. Unset: none."
+    )
     drain_seconds: float = Field(
         30, ge=0, le=24 * 3600, description="How long a worker that is told to stop goes on with its job."
     )

@@ -19,6 +19,7 @@ from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
+from wan_models.engines import read_engines
 from wan_models.errors import ModelsError
 from wan_models.registry import Registry
 from wan_models.speech import Speaker
@@ -46,7 +47,7 @@ class Child:
 
     def __init__(self, settings: WorkerSettings, worker: str, queues: Sequence[str], drain: Drain) -> None:
         # Imported in the child alone: a parent that has touched CUDA cannot fork.
-        from wan_models.pipelines.video import encode_mp4  # noqa: PLC0415 - see above
+        from wan_models.pipelines.video import write_mp4  # noqa: PLC0415 - see above
 
         self._open = ExitStack()
         artifacts = open_artifacts(settings)
@@ -59,9 +60,14 @@ class Child:
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))
         checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)
-        registry = Registry(settings.models_path, settings.pipeline_options, settings.memory_rules)
+        registry = Registry(
+            settings.models_path,
+            settings.pipeline_options,
+            settings.memory_rules,
+            read_engines(settings.engines),
+        )
         _preload(registry, settings.preloaded(queues))
-        finisher = Finisher(store, artifacts, outcome, encode_mp4)
+        finisher = Finisher(store, artifacts, outcome, write_mp4)
         self._open.callback(finisher.close)
         self.runner = Runner(
             worker=worker,

@@ -12,6 +12,7 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from wan_models.pipeline import EncodedVideo
 from wan_models.pipelines.sound import Sound
 
 _AUDIO_BITS_A_CHANNEL = 96_000
@@ -62,6 +63,14 @@ def encode_mp4(frames: torch.Tensor, path: Path, fps: int, audio: Sound | None =
         container.mux(stream.encode())
         if track:
             track.end()
+
+
+def write_mp4(frames: torch.Tensor | EncodedVideo, path: Path, fps: int, audio: Sound | None = None) -> None:
+    """Write a video, as it is where it is encoded already; see ``encode_mp4``."""
+    if isinstance(frames, EncodedVideo):
+        path.write_bytes(frames.content)
+    else:
+        encode_mp4(frames, path, fps, audio)
 
 
 def probe_mp4(path: Path) -> VideoInfo:
