@@ -206,10 +206,14 @@ def test_every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape(store, cloc
     assert named <= told
 
 
-def test_alerts_and_dashboard_can_be_read():
+def test_alerts_and_dashboard_can_be_read_and_each_alert_is_explained():
     alerts = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yml").read_text())
     for rule in alerts["groups"][0]["rules"]:
         assert {"alert", "expr", "labels", "annotations"} <= set(rule)
+    page = (DEPLOY.parent / "docs" / "operations.md").read_text().partition("## Backup")[0]
+    rows = re.findall(r"^\| ([A-Z]\w+(?:, [A-Z]\w+)*) \|", page, flags=re.MULTILINE)
+    documented = {name for row in rows for name in row.split(", ")}
+    assert documented == {rule["alert"] for rule in alerts["groups"][0]["rules"]}
     board = json.loads((DEPLOY / "monitoring" / "dashboard.json").read_text())
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 

@@ -12,6 +12,7 @@ from api.schemas import JobView, PresignedUpload, RouteView, UploadView
 from api.settings import GatewaySettings
 from jobs.state import TRANSITIONS, JobState
 from routing.query import RouteQuery
+from scripts.cli.__main__ import main
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -78,6 +79,17 @@ def test_every_make_target_that_the_documents_name_exists_and_helps():
     }
     assert named
     assert named <= targets
+
+
+def test_every_command_that_the_documents_name_exists():
+    documents = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    named = {
+        name
+        for file in documents
+        for name in re.findall(r"(?:^ {4}|`)wanserve ([a-z]+)\b", file.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert named <= set(main.commands)
 
 
 def test_every_link_between_the_documents_leads_somewhere():
