@@ -2,13 +2,18 @@
 
 import json
 import shutil
+from contextlib import suppress
+from threading import Thread
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from jobs.connect import open_artifacts, open_keys, open_store, open_webhooks
 from jobs.embedded import EmbeddedRedis
+from jobs.errors import StoreUnavailableError
 from jobs.keys import Scope, create_key
+from jobs.redis_errors import unavailable
 from jobs.settings import JobsSettings
 from jobs.snapshot import Entry, Snapshots
 from jobs.state import IdempotencyKey, JobState, NewJob
@@ -176,6 +181,27 @@ def test_artifacts_in_a_bucket_come_back_too(rclone_s3, filled, fresh, tmp_path,
 def _bucket(account):
     told = JobsSettings.model_validate({name.lower(): value for name, value in account.environment.items()})
     return {name: getattr(told, name) for name in JobsSettings.model_fields if name.startswith("s3_")}
+
+
+def test_a_server_that_a_script_keeps_busy_counts_as_away(tmp_path):
+    def tell() -> None:
+        while True:
+            with unavailable():
+                client.ping()
+
+    with EmbeddedRedis(tmp_path / "busy") as server, Redis.from_url(server.url) as client:
+        client.config_set("lua-time-limit", 1)
+        script = Thread(target=_run_endlessly, args=(server.url,))
+        script.start()
+        with pytest.raises(StoreUnavailableError, match="busy"):
+            tell()
+        client.script_kill()
+        script.join()
+
+
+def _run_endlessly(url):
+    with Redis.from_url(url) as client, suppress(ResponseError):
+        client.eval("while true do end", 0)
 
 
 def test_both_commands_say_what_they_did(filled, tmp_path, capsys, monkeypatch):
