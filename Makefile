@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo stop serve worker check test test-fast test-compose chaos bench lock format clean
+.PHONY: help setup demo stop serve worker check test test-fast test-compose chaos bench bench-gpu lock format clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
@@ -58,6 +58,9 @@ chaos: setup ## Kill and pause everything for CHAOS_SECONDS (300), and account f
 
 bench: setup ## Measure against plain alternatives, side by side
 	@$(BIN)/python -m scripts.bench
+
+bench-gpu: setup ## Measure real shapes with random weights, where a CUDA GPU is present
+	@$(BIN)/python -m scripts.bench_gpu
 
 lock: setup ## Pin every dependency for every platform
 	$(BIN)/python -m pip install --quiet uv

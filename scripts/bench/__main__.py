@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from scripts.bench import checkpoints, gateway, growth, memory, overhead, streams, webhooks
+from scripts.bench import checkpoints, gateway, growth, memory, overhead, streams, tasks, webhooks
 from scripts.bench.report import Figure, machine, show
 from scripts.bench.workspace import Workspace
 
@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Workspace], Iterator[Figure]]] = {
     "streams": streams.measure,
     "webhooks": webhooks.measure,
     "overhead": overhead.measure,
+    "tasks": tasks.measure,
     "growth": growth.measure,
     "checkpoints": checkpoints.measure,
     "memory": memory.measure,
