@@ -131,7 +131,7 @@ def _duration() -> str:
     known = phrases("numbers")
     counts = "|".join(sorted(map(re.escape, known["counts"]), key=len, reverse=True))
     return (
-        rf"(?<![\w.:*]){known['before_length']}(?<![\d.:*])(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?|{counts})"
+        rf"(?<![\w.:*]){known['before_length']}(?<![\d.:*])(?P<number>\d{{1,3}}(?:[.,]\d{{1,2}})?|{counts})"
         rf"[\s-]{{0,2}}(?:(?P<seconds>{known['seconds']})|(?P<minutes>{known['minutes']}))(?![a-z])"
         rf"{known['after_length']}"
     )

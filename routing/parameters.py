@@ -8,7 +8,7 @@ from typing import Any
 
 from routing.numbers import Numbers, frame_num, nearest_size, read_numbers
 from routing.phrases import without
-from routing.prompt import avoided, prompt_of
+from routing.prompt import avoided, prompt_of, scenery_of
 from routing.query import RouteQuery
 from routing.speech import spoken_words, text_to_read
 from wan_models.catalog import Kind, ModelSpec
@@ -62,7 +62,10 @@ def video_body(query: RouteQuery, kind: Kind, spec: ModelSpec, language: str) ->
     outside = without(text, said[1]) if said else text
     numbers = read_numbers(outside)
     negative, rest = avoided(without(outside, *numbers.spans))
-    body.fields["prompt"] = prompt_of(rest, language) or _WORDLESS.get(kind) or text[:MAX_PROMPT_CHARACTERS]
+    prompt = prompt_of(rest, language)
+    if kind is Kind.SPEECH_TO_VIDEO:
+        prompt = scenery_of(prompt, language)
+    body.fields["prompt"] = prompt or _WORDLESS.get(kind) or text[:MAX_PROMPT_CHARACTERS]
     if negative is not None:
         body.fields["negative_prompt"] = f"{spec.negative_prompt}, {negative}"
     _add_numbers(body, numbers, query, kind, spec)

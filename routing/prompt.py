@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from routing.lexicon import load_lexicon
 from routing.phrases import pattern, phrases
+from routing.text import normalise, tokens
 from wan_models.fields import MAX_PROMPT_CHARACTERS
 
 _EDGE = 240  # characters; asking takes no more, and a bound keeps patterns from running away
 _MOST_THANKS = 3
+_SPEECH = {"speak", "lipsync", "audio", "readaloud", "attached"}
 _MOST_AVOIDED = 5
 
 
@@ -29,6 +32,18 @@ def prompt_of(query: str, language: str) -> str:
     for way in (*asking[language], *(asking["en"] if language != "en" else ())):
         text = _tidy(_without_asking(text, way))
     return text[:MAX_PROMPT_CHARACTERS].strip()
+
+
+def scenery_of(prompt: str, language: str) -> str:
+    """What is to be seen, less the clauses that only say who is to speak, or what with."""
+    lexicon = load_lexicon()
+    clauses = pattern(r"[,;，、。]\s*|[.!?]\s+").split(prompt)  # noqa: RUF001 - Chinese commas
+    seen = [
+        clause
+        for clause in clauses
+        if not _SPEECH & {hit.concept for hit in lexicon.find(tokens(normalise(clause)), language)}
+    ]
+    return ", ".join(seen).strip()
 
 
 def _without_thanks(text: str) -> str:

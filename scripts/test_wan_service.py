@@ -70,6 +70,27 @@ def check_models(client: httpx.Client) -> str:
     return "installed: " + (", ".join(model["id"] for model in models if model["installed"]) or "none")
 
 
+ROUTES = {
+    "Generate a video of a cat playing in the garden": "wan",
+    "write a script for a video about cats": "vllm",
+    "transcribe this clip": "stt",
+    "read this aloud: good evening": "tts",
+    "what is in this picture?": "multimodal",
+}
+
+
+def check_route(client: httpx.Client) -> str:
+    """Queries in plain words go to the service that they are for."""
+    for query, service in ROUTES.items():
+        answer = client.post("/api/v1/route", json={"query": query})
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and service == "wan":
+            raise CheckSkippedError(answer.json()["detail"])
+        found = answer.raise_for_status().json()
+        if found["service"] != service:
+            raise CheckFailedError(f"{query!r} went to {found['service']}, not to {service}.")
+    return f"{len(ROUTES)} queries went where they should"
+
+
 def check_video(client: httpx.Client, check: VideoCheck, model: str) -> str:
     """A short job runs to its end and its video can be fetched."""
     found = _models(client).get(model)
@@ -117,7 +138,7 @@ def checks(model: str | None) -> dict[str, Callable[[httpx.Client], str]]:
         return lambda client: check_video(client, check, model or check.model)
 
     videos = {name: video(check) for name, check in VIDEO_CHECKS.items()}
-    return {"health": check_health, "models": check_models, **videos}
+    return {"health": check_health, "models": check_models, "route": check_route, **videos}
 
 
 def run(
@@ -145,7 +166,7 @@ def run(
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line; 0 when every check passed. ``all`` skips models that are not installed."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--test", choices=["all", "health", "models", *VIDEO_CHECKS], default="all")
+    parser.add_argument("--test", choices=["all", "health", "models", "route", *VIDEO_CHECKS], default="all")
     parser.add_argument("--model", help="task to generate with (default: the kind's own)")
     parser.add_argument("--url", default=f"http://localhost:{os.environ.get('PORT', '8004')}")
     options = parser.parse_args(arguments)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from scripts.bench import checkpoints, gateway, growth, memory, overhead, streams, tasks, webhooks
+from scripts.bench import checkpoints, gateway, growth, memory, overhead, routing, streams, tasks, webhooks
 from scripts.bench.report import Figure, machine, show
 from scripts.bench.workspace import Workspace
 
@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, Callable[[Workspace], Iterator[Figure]]] = {
     "status": gateway.measure_status,
     "streams": streams.measure,
     "webhooks": webhooks.measure,
+    "routing": routing.measure_routing,
     "overhead": overhead.measure,
     "tasks": tasks.measure,
     "growth": growth.measure,

@@ -37,7 +37,7 @@ def made(service: Service, tmp_path, endpoint: str, fields: dict[str, Any], file
     return job, probe_mp4(tmp_path / "video.mp4")
 
 
-@pytest.mark.parametrize("name", ["health", "models", "t2v", "i2v", "ti2v", "s2v", "animation"])
+@pytest.mark.parametrize("name", ["health", "models", "route", "t2v", "i2v", "ti2v", "s2v", "animation"])
 def test_the_service_passes_every_check_of_the_script(service, name):
     run = checked(service, name)
     assert run.returncode == 0, run.stdout + run.stderr
