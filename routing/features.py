@@ -80,7 +80,7 @@ def _of_concepts(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]
     for hit in hits:
         places.setdefault(hit.start, []).append(hit.concept)
     order = list(places.values())
-    for concept in {hit.concept for hit in hits}:
+    for concept in sorted({hit.concept for hit in hits}):
         yield f"concept {concept}", _CONCEPT
         yield f"{origin}: {concept}", _GIVEN
     for before, after in pairwise(order):
@@ -105,7 +105,7 @@ def _of_fields(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]]:
 
 def _of_words(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
     spaced = [word.text for word in words if not word.is_run]
-    yield from ((f"word {word}", _WORD) for word in set(spaced))
+    yield from ((f"word {word}", _WORD) for word in sorted(set(spaced)))
     yield from ((f"words {a} {b}", _BIGRAM) for a, b in pairwise(spaced))
     if spaced:
         yield f"begins with {spaced[0]}", _WORD

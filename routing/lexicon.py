@@ -42,13 +42,13 @@ class Lexicon:
         self._languages: dict[str, _Words] = {}
         for concept, languages in entries.items():
             for language, words in languages.items():
-                for word in words.split(","):
-                    self._add(self._languages.setdefault(language, _Words()), word.strip(), concept)
+                for word in dict.fromkeys(word.strip() for word in words.split(",")):
+                    self._add(self._languages.setdefault(language, _Words()), word, concept)
         english = self._languages["en"]
         known = {*english.phrases, *english.stems}
         english.typos = {
             typo: word
-            for word in known
+            for word in sorted(known)  # in one order, as two words may share a slip
             if len(word) >= MIN_TYPO_LETTERS
             for typo in _typos(word)
             if typo not in known
@@ -80,7 +80,9 @@ class Lexicon:
         if len(parts) == 1 and parts[0].is_run:
             language.runs.setdefault(normal, []).append(concept)
         phrase = tuple(part.text for part in parts)
-        language.phrases.setdefault(phrase[0], []).append((phrase, concept))
+        known = language.phrases.setdefault(phrase[0], [])
+        if (phrase, concept) not in known:  # "text to speech" and "text-to-speech" are the same words
+            known.append((phrase, concept))
 
 
 @lru_cache(maxsize=1)

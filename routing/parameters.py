@@ -64,7 +64,7 @@ def video_body(query: RouteQuery, kind: Kind, spec: ModelSpec, language: str) ->
     negative, rest = avoided(without(outside, *numbers.spans))
     prompt = prompt_of(rest, language)
     if kind is Kind.SPEECH_TO_VIDEO:
-        prompt = scenery_of(prompt, language)
+        prompt = scenery_of(prompt, language, quoted=said is not None)
     body.fields["prompt"] = prompt or _WORDLESS.get(kind) or text[:MAX_PROMPT_CHARACTERS]
     if negative is not None:
         body.fields["negative_prompt"] = f"{spec.negative_prompt}, {negative}"

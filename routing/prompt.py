@@ -9,7 +9,7 @@ from wan_models.fields import MAX_PROMPT_CHARACTERS
 
 _EDGE = 240  # characters; asking takes no more, and a bound keeps patterns from running away
 _MOST_THANKS = 3
-_SPEECH = {"speak", "lipsync", "audio", "readaloud", "attached"}
+_INSTRUCTING = {"lipsync", "audio", "attached"}
 _MOST_AVOIDED = 5
 
 
@@ -34,14 +34,21 @@ def prompt_of(query: str, language: str) -> str:
     return text[:MAX_PROMPT_CHARACTERS].strip()
 
 
-def scenery_of(prompt: str, language: str) -> str:
-    """What is to be seen, less the clauses that only say who is to speak, or what with."""
+def scenery_of(prompt: str, language: str, *, quoted: bool) -> str:
+    """What is to be seen, less the clauses that only say who is to speak, or what with.
+
+    Args:
+        prompt: as ``prompt_of`` gives it.
+        language: of the prompt.
+        quoted: whether words to be spoken were taken out, which leaves their "she says" behind.
+    """
+    instructing = _INSTRUCTING | {"speak", "readaloud"} if quoted else _INSTRUCTING
     lexicon = load_lexicon()
     clauses = pattern(r"[,;，、。]\s*|[.!?]\s+").split(prompt)  # noqa: RUF001 - Chinese commas
     seen = [
         clause
         for clause in clauses
-        if not _SPEECH & {hit.concept for hit in lexicon.find(tokens(normalise(clause)), language)}
+        if not instructing & {hit.concept for hit in lexicon.find(tokens(normalise(clause)), language)}
     ]
     return ", ".join(seen).strip()
 

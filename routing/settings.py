@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -72,3 +73,27 @@ class NeighbourSettings(BaseSettings):
             model=getattr(self, f"{service}_model"),
             voice=self.tts_voice if service is Service.TTS else None,
         )
+
+
+class FrontSettings(NeighbourSettings):
+    """The settings of a router that stands by itself, in front of several installations."""
+
+    wanserve_urls: str = Field(
+        pattern=_URLS, description="Gateways of the installations, with commas between."
+    )
+    wanserve_api_key: SecretStr | None = Field(
+        None, description="API key to read their models with; clients' own keys are passed on."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8005, ge=0, le=65535, description="Port to listen on.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
+
+    @property
+    def installations(self) -> tuple[str, ...]:
+        """The entries of ``wanserve_urls``."""
+        return tuple(url.strip() for url in self.wanserve_urls.split(","))
+
+    @property
+    def installation_key(self) -> str | None:
+        """The key, to be sent and never shown."""
+        return self.wanserve_api_key.get_secret_value() if self.wanserve_api_key else None

@@ -11,8 +11,12 @@ from api.app import create_app, open_parts
 from api.schemas import JobView, PresignedUpload, RouteView, UploadView
 from api.settings import GatewaySettings
 from jobs.state import TRANSITIONS, JobState
+from routing.classifier import load_classifier
 from routing.query import RouteQuery
+from routing.settings import FrontSettings, NeighbourSettings
 from scripts.cli.__main__ import main
+from scripts.router.examples import read_examples
+from scripts.router.measure import confusion_table, language_table, measure
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -120,3 +124,24 @@ def test_the_api_page_lists_exactly_the_fields(model: type[BaseModel]):
 def test_the_api_page_lists_exactly_what_a_body_has_beside_the_common_fields(body: type[VideoBody]):
     own = [name for name in body.model_fields if name not in VideoBody.model_fields]
     assert own in listed_fields()
+
+
+@pytest.mark.parametrize("split", ["test", "fresh"])
+def test_the_routing_page_has_the_confusion_and_the_accuracy_of_each_split(split):
+    page, measured = text("docs/routing.md"), measure(read_examples(split), load_classifier())
+    assert f"**`{split}`**: {measured.accuracy:.1%} of {len(measured.answers)} queries" in page
+    assert "\n".join(confusion_table(measured)) in page
+    assert "\n".join(language_table(measured)) in page
+
+
+def test_the_routing_page_lists_exactly_the_settings_of_the_router_that_stands_by_itself():
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (\S+) \| (.*) \|$", text("docs/routing.md"), flags=re.MULTILINE)
+    own = {
+        name: field
+        for name, field in FrontSettings.model_fields.items()
+        if name not in NeighbourSettings.model_fields
+    }
+    assert rows == [
+        (name.upper(), "required" if field.is_required() else f"`{shown(field.default)}`", field.description)
+        for name, field in own.items()
+    ]

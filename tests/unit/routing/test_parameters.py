@@ -129,8 +129,14 @@ def test_a_portrait_with_nothing_to_say_lacks_the_speech():
     "query", ["have him say “Hello, team”", "lip sync this photo", "make this portrait say hello"]
 )
 def test_a_query_that_only_says_what_to_do_gets_a_prompt_of_its_own(query):
-    body = body_of(query, Kind.SPEECH_TO_VIDEO, "s2v-14B", "image", "audio")
+    body = body_of(query, Kind.SPEECH_TO_VIDEO, "s2v-14B", "image")
     assert body.fields["prompt"] == "A person speaking naturally"
+
+
+def test_a_scene_with_a_speaker_is_a_prompt():
+    query = "a woman talking to the camera in an office"
+    body = body_of(query, Kind.SPEECH_TO_VIDEO, "s2v-14B", "image", "audio")
+    assert body.fields["prompt"] == query
 
 
 def test_what_is_seen_beside_the_speech_stays_in_the_prompt():
