@@ -142,7 +142,8 @@ def test_jobs_go_where_workers_are_free_and_to_another_site_when_one_dies(sites,
     until(lambda: front.get("/health").status_code == 503)
     refused = front.post("/api/v1/route", json={"query": "a video of a fox", "execute": True})
     assert refused.status_code == 503
-    for body in ({"query": ""}, {"query": "cat", "modality": "smell"}, [], "null"):
+    wrong: tuple[Any, ...] = ({"query": ""}, {"query": "cat", "modality": "smell"}, [], "null")
+    for body in wrong:
         assert front.post("/api/v1/route", json=body).status_code == 422
 
 
