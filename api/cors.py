@@ -8,6 +8,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_OPENAI_CLIENT = (  # what OpenAI's SDK sends from browsers beside
+    "X-Stainless-Arch",
+    "X-Stainless-Helper-Method",
+    "X-Stainless-Lang",
+    "X-Stainless-OS",
+    "X-Stainless-Package-Version",
+    "X-Stainless-Poll-Helper",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Timeout",
+)
 _TAKEN = (
     "Authorization",
     "Content-Type",
@@ -18,6 +30,7 @@ _TAKEN = (
     "Range",
     "Traceparent",
     "X-Request-Id",
+    *_OPENAI_CLIENT,
 )
 _SHOWN = (
     "Accept-Ranges",
@@ -25,6 +38,7 @@ _SHOWN = (
     "Content-Range",
     "ETag",
     "Location",
+    "OpenAI-Poll-After-Ms",
     "Preference-Applied",
     "RateLimit",
     "RateLimit-Policy",

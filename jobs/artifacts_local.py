@@ -131,9 +131,9 @@ class LocalArtifactStore:
         try:
             yield
         except OSError as error:
-            if key is not None and isinstance(
-                error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-            ):
+            # A root that is no directory makes the whole store useless; one that is absent is only fresh.
+            is_about_one_file = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+            if key is not None and is_about_one_file and (self._root.is_dir() or not self._root.exists()):
                 raise ArtifactNotFoundError(key) from error
             raise ArtifactStoreUnavailableError(
                 f"The artifact directory {self._root} cannot be used: {error.strerror}. "

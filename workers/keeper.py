@@ -146,8 +146,13 @@ class Keeper:
     def bury(self, how: str) -> None:
         """End the attempts of a child that died."""
         error = JobError("worker_lost", f"The process of worker {self._worker} died: {how}.")
-        for holding in self._take_all():
-            self._end(holding, lambda lease: self._store.retry(lease, error))
+        holdings = self._take_all()
+        someone_ran = any(holding.on_device for holding in holdings)
+        for holding in holdings:
+            if someone_ran and not holding.on_device:
+                self._end(holding, self._store.release)  # it was only being encoded or uploaded
+            else:
+                self._end(holding, lambda lease: self._store.retry(lease, error))
 
     def _note(self, key: tuple[str, int], progress: Progress) -> None:
         if holding := self._holdings.get(key):

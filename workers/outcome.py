@@ -18,6 +18,7 @@ from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
+from workers.recovery import Recovery
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ _log = logging.getLogger(__name__)
 class Outcome:
     """Ends attempts in the store, and lets go of their leases."""
 
-    def __init__(self, store: JobStore, attempts: Attempts, keeper: LeaseKeeper) -> None:
+    def __init__(self, store: JobStore, attempts: Attempts, keeper: LeaseKeeper, recovery: Recovery) -> None:
+        self._recovery = recovery
         self._store = store
         self._attempts = attempts
         self._keeper = keeper
@@ -61,6 +63,7 @@ class Outcome:
             self._retry(held, JobError("internal_error", message))
 
     def _retry(self, held: Hold, error: JobError) -> None:
+        self._recovery.failed()
         self.end(held, lambda: self._store.retry(held.lease, error))
 
     def end(self, held: Hold, verb: Callable[[], Job]) -> None:

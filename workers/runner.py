@@ -27,6 +27,7 @@ from workers.outcome import Outcome
 from workers.pace import Pace
 from workers.patience import insist
 from workers.previews import Previews
+from workers.recovery import Recovery
 
 _PATIENCE_SECONDS = 20  # for a store that is away; later a message finds the next job as well
 
@@ -46,6 +47,7 @@ class Runner:
         outcome: Outcome,
         finisher: Finisher,
         drain: Drain,
+        recovery: Recovery,
         inputs: JobInputs,
         checkpointing: Checkpointing,
         previews: Callable[[Hold], Previews],
@@ -57,6 +59,7 @@ class Runner:
         self._outcome = outcome
         self._finisher = finisher
         self._drain = drain
+        self._recovery = recovery
         self._inputs = inputs
         self._checkpointing = checkpointing
         self._previews = previews
@@ -69,6 +72,7 @@ class Runner:
         Raises:
             StoreUnavailableError: the claim could not be made; the relay will send another message.
         """
+        self._recovery.pause()
         nonce = uuid4().hex  # by which a claim whose answer got lost is known again
         job = insist(lambda: self._store.claim(queue, self._worker, nonce), _PATIENCE_SECONDS)
         if job is None:
@@ -80,6 +84,7 @@ class Runner:
                 video = self._make(job, held)
             finally:
                 self._registry.clean()
+            self._recovery.succeeded()
             self._finisher.finish(held, video)
 
     def _make(self, job: Job, held: Hold) -> RawVideo:

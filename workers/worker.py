@@ -34,6 +34,7 @@ from workers.inputs import JobInputs
 from workers.lease import LeaseKeeper, keeper_command
 from workers.outcome import Outcome
 from workers.previews import Previews
+from workers.recovery import Recovery
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
@@ -56,7 +57,8 @@ class Child:
         self._open.callback(dispatcher.close)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
         attempts = Attempts(dispatcher)
-        outcome = Outcome(store, attempts, keeper)
+        recovery = Recovery(is_leaving=lambda: drain.leaves_no(0))
+        outcome = Outcome(store, attempts, keeper, recovery)
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))
         checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)
@@ -77,6 +79,7 @@ class Child:
             outcome=outcome,
             finisher=finisher,
             drain=drain,
+            recovery=recovery,
             inputs=JobInputs(artifacts, _speaker(settings)),
             checkpointing=checkpointing,
             previews=lambda held: Previews(held.lease.job_id, artifacts, drawer, held.note_preview),
@@ -103,7 +106,9 @@ class Worker:
         signals.worker_process_shutdown.connect(self._close_child, weak=False)
         signals.worker_shutting_down.connect(self._begin_drain, weak=False)
         app = create_celery(broker_url(self._settings.redis_address), self._queues, self._run_job)
-        app.worker_main(["worker", "--hostname", self._name, "--without-mingle", "--without-gossip"])
+        # Celery sets the level of every logger in the process, ours too, and takes WARNING if told nothing.
+        level = f"--loglevel={self._settings.log_level}"
+        app.worker_main(["worker", "--hostname", self._name, level, "--without-mingle", "--without-gossip"])
 
     def _run_job(self, queue: str) -> None:
         if self._child is None:

@@ -32,7 +32,8 @@ _TO_CLIENT = {"task": "model", "frame_num": "num_frames", "sample_steps": "num_i
     "audio_path": "audio_reference",
     "loras": "lora",
 }
-_MEANINGLESS = frozenset({"user", "metadata", "response_format", "n", "num_outputs_per_prompt"})
+_MEANINGLESS = frozenset({"user", "metadata", "response_format"})
+_ONE_VIDEO = frozenset({"n", "num_outputs_per_prompt"})  # which is what a request gets here
 
 
 def parsed(value: object) -> object:
@@ -229,6 +230,8 @@ def _size(asked: CreateVideo, accepted: tuple[Size, ...], warnings: list[str]) -
     if asked.size is None and asked.width is None and asked.height is None:
         return None
     if asked.size is not None:
+        if asked.width is not None or asked.height is not None:
+            warnings.append("width and height were left aside: size says both.")
         try:
             size = Size.parse(asked.size)
         except ValueError as error:
@@ -251,6 +254,8 @@ def _is_near(size: Size, other: Size) -> bool:
 def _frames(asked: CreateVideo, rule: FrameRule, fps: int, warnings: list[str]) -> int | None:
     if asked.num_frames is None and asked.seconds is None:
         return None
+    if asked.num_frames is not None and asked.seconds is not None:
+        warnings.append("seconds was left aside: num_frames says the length.")
     wanted = asked.num_frames if asked.num_frames is not None else round((asked.seconds or 0) * fps)
     if wanted > rule.maximum:
         field = "seconds" if asked.num_frames is None else "num_frames"
@@ -315,6 +320,7 @@ def _own(kind: type[VideoBody], others: Mapping[str, Any], warnings: list[str]) 
     """Fields of our own among the client's; the rest is of no use here."""
     known = {name: value for name, value in others.items() if name in kind.model_fields}
     text = {name: value for name, value in known.items() if isinstance(value, str)}
+    others = {name: value for name, value in others.items() if name not in _ONE_VIDEO or str(value) != "1"}
     useless = sorted(name for name in others.keys() - known.keys() - _MEANINGLESS)
     if useless:
         warnings.append(f"This service has no use for: {', '.join(name[:64] for name in useless[:20])}.")

@@ -20,6 +20,7 @@ from workers.attempts import Attempts
 from workers.finisher import Finisher, RawVideo
 from workers.lease import Hold
 from workers.outcome import Outcome
+from workers.recovery import Recovery
 
 CONTENT = b"an encoded video"
 
@@ -65,7 +66,7 @@ def keeper(store) -> DirectKeeper:
 
 @pytest.fixture
 def finisher(store, artifacts, encoder, keeper):
-    outcome = Outcome(store, Attempts(NotedNudges(), patience_seconds=0), keeper)
+    outcome = Outcome(store, Attempts(NotedNudges(), patience_seconds=0), keeper, Recovery(lambda: False))
     finisher = Finisher(store, artifacts, outcome, encoder)
     yield finisher
     finisher.close()

@@ -15,6 +15,7 @@ from workers.attempts import Attempts
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError
 from workers.outcome import Outcome
+from workers.recovery import Recovery
 
 RESULT = {"artifact": "job_0001/1.mp4"}
 
@@ -44,7 +45,7 @@ def keeper(store, dispatcher, clock) -> DirectKeeper:
 
 @pytest.fixture
 def outcome(store, dispatcher, keeper) -> Outcome:
-    return Outcome(store, Attempts(dispatcher, patience_seconds=30), keeper)
+    return Outcome(store, Attempts(dispatcher, patience_seconds=30), keeper, Recovery(lambda: False))
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from workers.finisher import Finisher
 from workers.inputs import JobInputs
 from workers.outcome import Outcome
 from workers.previews import Previews
+from workers.recovery import Recovery
 from workers.runner import Runner
 
 LEASE_SECONDS = 30
@@ -133,7 +134,8 @@ class Bench:
         checkpointing = Checkpointing(self.artifacts, directory / "models", AtOnce(), every_seconds)
         self.before_encode: Callable[[int], None] = lambda _job: None
         keeper = DirectKeeper(self.store, self.dispatcher, self.clock)
-        outcome = Outcome(self.store, Attempts(self.dispatcher, patience_seconds=0), keeper)
+        recovery = Recovery(lambda: True)  # as a worker that leaves, it does not wait
+        outcome = Outcome(self.store, Attempts(self.dispatcher, patience_seconds=0), keeper, recovery)
         self.finisher = Finisher(self.store, self.artifacts, outcome, self._encode)
         self.runner = Runner(
             worker="w1",
@@ -143,6 +145,7 @@ class Bench:
             outcome=outcome,
             finisher=self.finisher,
             drain=self.drain,
+            recovery=recovery,
             inputs=JobInputs(self.artifacts, LocalSpeaker()),
             checkpointing=checkpointing,
             previews=lambda held: Previews(held.lease.job_id, self.artifacts, AtOnce(), held.note_preview),
