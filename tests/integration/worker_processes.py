@@ -100,6 +100,13 @@ class Workers:
             time.sleep(0.02)
         return job
 
+    def wait_for_line(self, text: str) -> None:
+        """Look at the log until a line says this."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while text not in (log := self.log.read_text()):
+            assert time.monotonic() < give_up_at, log[-4000:]
+            time.sleep(0.02)
+
     def finished(self, job_id: str) -> Job:
         return self.wait(job_id, lambda job: job.state.is_final)
 
