@@ -157,6 +157,8 @@ class Registry:
         more = {part: size for part, size in sizes.items() if names[part] not in held}
         # Processes that share a model meet once, and belong to that one.
         most = self._rules.models if self._options.context_parallel == 1 else 1
+        if sum(sizes.values()) > _memory().host_free_bytes():
+            return False  # a model is read there, and one that is offloaded stays there
         return len(self._warm) < most and needed_bytes(plan, more) + working <= self._free()
 
     def _free(self) -> int:

@@ -37,6 +37,7 @@ class Device:
 
     def __init__(self) -> None:
         self.gpu = True
+        self.host = 1000
         self.cleaned = 0
 
     def has_gpu(self) -> bool:
@@ -47,6 +48,9 @@ class Device:
 
     def free_bytes(self) -> int:
         return 100 - sum(30 for stub in ALIVE if stub.plan is Plan.RESIDENT)
+
+    def host_free_bytes(self) -> int:
+        return self.host - sum(30 for stub in ALIVE if stub.plan is not Plan.RESIDENT)
 
     def free_memory(self) -> None:
         gc.collect()
@@ -110,6 +114,14 @@ def test_no_more_models_are_warm_than_may_be(make):
 
 def test_no_more_memory_is_taken_than_the_budget(make):
     stubs = make(budget=60)
+    for task in ("t2v-A14B", "ti2v-5B"):
+        stubs.load(task)
+    assert stubs.load("i2v-A14B").met == {"ti2v-5B"}
+
+
+def test_models_that_stay_on_the_host_do_not_fill_it(make, device):
+    device.host = 60
+    stubs = make(plan=Plan.MODEL_OFFLOAD)
     for task in ("t2v-A14B", "ti2v-5B"):
         stubs.load(task)
     assert stubs.load("i2v-A14B").met == {"ti2v-5B"}

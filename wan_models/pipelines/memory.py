@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+from pathlib import Path
 
 import torch
 
@@ -21,9 +23,18 @@ def bytes_each() -> int:
 def free_bytes() -> int:
     """What the device has left, or the host where there is none; torch's own cache counts as free."""
     if not has_gpu():
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return host_free_bytes()
     free, _ = torch.cuda.mem_get_info()
     return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+
+
+def host_free_bytes() -> int:
+    """What the host can give without swapping; its file cache counts as free, where the system tells."""
+    try:
+        told = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        told = None
+    return int(told[1]) * 1024 if told else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def free_memory() -> None:
