@@ -25,6 +25,7 @@ _TAGS = {
     "jobs": "How jobs are doing, and stopping them.",
     "events": "Hearing of jobs as things happen to them.",
     "videos": "Finished videos.",
+    "openai": "The same jobs in the dialect of OpenAI's video API.",
     "route": "From a query in plain words to what fulfils it.",
     "webhooks": "Having your own server told of jobs.",
     "service": "What the service offers, and how it is.",

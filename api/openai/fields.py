@@ -59,7 +59,7 @@ def _url_of(value: object) -> object:
 
 Reference = Annotated[
     str | None,
-    BeforeValidator(_url_of, json_schema_input_type=str | dict[str, str]),
+    BeforeValidator(_url_of, json_schema_input_type=str | dict[str, str] | None),
     Field(description='An `asset://` id, an https or data URL, or an object such as `{"image_url": …}`.'),
 ]
 

@@ -81,7 +81,7 @@ class ContentQuery(BaseModel, extra="forbid"):
 
 
 @router.post("/videos", response_model=Video, openapi_extra=_BODY)
-async def create_video(request: Request) -> Response:
+async def create_openai_video(request: Request) -> Response:
     """Queue a video. Takes OpenAI's fields and those that vLLM-Omni and SGLang add to them."""
     parts = parts_of(request)
     intake = parts.intake
@@ -106,7 +106,7 @@ async def create_video(request: Request) -> Response:
 
 
 @router.get("/videos", response_model=VideoList)
-def list_videos(query: Annotated[ListQuery, Query()], request: Request) -> Response:
+def list_openai_videos(query: Annotated[ListQuery, Query()], request: Request) -> Response:
     """Videos in the order of their creation, the newest first unless ``order`` is ``asc``."""
     found = parts_of(request).store.find(
         JobFilter(), query.limit + 1, query.after, oldest_first=query.order == "asc"
@@ -123,14 +123,14 @@ def list_videos(query: Annotated[ListQuery, Query()], request: Request) -> Respo
 
 
 @router.get("/videos/{video_id}", response_model=Video)
-def get_video(video_id: str, request: Request) -> Response:
+def get_openai_video(video_id: str, request: Request) -> Response:
     """One video as it is now. One that failed is a 200 that says so."""
     parts = parts_of(request)
     return _answer(parts.store.get(check_job_id(video_id)), parts)
 
 
 @router.delete("/videos/{video_id}", response_model=DeletedVideo)
-def delete_video(video_id: str, request: Request) -> Response:
+def delete_openai_video(video_id: str, request: Request) -> Response:
     """Delete a video and its record. One that is still queued or being made is cancelled instead."""
     parts = parts_of(request)
     job = parts.store.get(check_job_id(video_id))
@@ -144,7 +144,7 @@ def delete_video(video_id: str, request: Request) -> Response:
 
 
 @router.get("/videos/{video_id}/content", response_class=Response)
-def get_content(video_id: str, query: Annotated[ContentQuery, Query()], request: Request) -> Response:
+def get_openai_content(video_id: str, query: Annotated[ContentQuery, Query()], request: Request) -> Response:
     """Download the video, a range of its bytes, a thumbnail, or a sheet of its frames."""
     parts = parts_of(request)
     job = parts.store.get(check_job_id(video_id))
@@ -157,7 +157,7 @@ def get_content(video_id: str, query: Annotated[ContentQuery, Query()], request:
 
 
 @router.post("/videos/{video_id}/remix", response_model=Video, openapi_extra=_REMIX)
-async def remix_video(video_id: str, request: Request) -> Response:
+async def remix_openai_video(video_id: str, request: Request) -> Response:
     """Make a video like another one, with another prompt: same model, size, length, settings and seed."""
     parts = parts_of(request)
     asked = Remix.model_validate(await read_json(request, parts.intake.patience))
@@ -167,7 +167,7 @@ async def remix_video(video_id: str, request: Request) -> Response:
 
 
 @router.post("/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
-async def extend_video(request: Request) -> Response:
+async def extend_openai_video(request: Request) -> Response:
     """Go on where a finished video ends. The new video holds both, one after the other."""
     parts = parts_of(request)
     async with received_fields(request, parts.intake) as (fields, files):
@@ -183,7 +183,7 @@ async def extend_video(request: Request) -> Response:
 
 
 @router.get("/models", response_model=ModelPage)
-def get_models(request: Request) -> Response:
+def list_openai_models(request: Request) -> Response:
     """The models that are installed."""
     return answer(model_page(parts_of(request)))
 

@@ -65,8 +65,8 @@ class Door:
         while not self._stopped.is_set():
             try:
                 client, _ = self._listener.accept()
-            except OSError:
-                return  # closed
+            except OSError:  # closed, or a client that was killed while it waited
+                continue
             if self._shut.is_set():
                 self.refused += 1
                 client.close()
@@ -99,9 +99,8 @@ def serving_s3(directory: Path) -> Iterator[int]:
     program = Path(sys.executable).parent / "rclone"
     command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
     keys = ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-    # Without the cache, what is listed is what is there.
     process = subprocess.Popen(
-        [*command, *keys, "--dir-cache-time", "0", str(directory)],
+        [*command, *keys, str(directory)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
