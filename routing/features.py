@@ -32,6 +32,10 @@ _FIELDS = {
 }
 """Concepts that have to do with each other. Which fields a query touches, and which it does not, holds for
 words that no training query had."""
+_MEDIA = frozenset(
+    {"video", "image", "document", "audio", "music", "graphic", "transcribe", "readaloud", "shot", "lipsync"}
+)
+_REQUESTS = frozenset({"make", "want", "show", "write", "into", "animate", "draw"})
 _SHORT, _MEDIUM, _LONG = 2, 5, 14
 
 
@@ -68,6 +72,7 @@ def features(
     origin = given(attachments, modalities)
     found.update(_of_concepts(hits, origin))
     found.update(_of_fields(hits, origin))
+    found.update(_of_media(hits, origin))
     found.update(_of_words(words))
     found.update(_of_letters(words))
     found.update(_of_shape(text, words, origin))
@@ -101,6 +106,19 @@ def _of_fields(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]]:
     for name in _FIELDS:
         yield f"field {name} {name in touched}", _CONCEPT / 2
         yield f"{origin}: field {name} {name in touched}", _GIVEN / 2
+
+
+def _of_media(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]]:
+    """What the query is for is often the first medium it names, or the first after a request."""
+    named = [hit.concept for hit in hits]
+    first = next((concept for concept in named if concept in _MEDIA), "none")
+    yield f"medium {first}", _CONCEPT
+    yield f"{origin}: medium {first}", _GIVEN
+    for at, concept in enumerate(named):
+        if concept in _REQUESTS:
+            wanted = next((other for other in named[at + 1 :] if other in _MEDIA), "none")
+            yield f"{concept} medium {wanted}", _CONCEPT
+            break
 
 
 def _of_words(words: Sequence[Token]) -> Iterator[tuple[str, float]]:

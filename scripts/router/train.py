@@ -18,7 +18,8 @@ from scripts.router.examples import Example, read_examples, training_set
 
 WEIGHTS = Path(__file__).parent.parent.parent / "routing" / "data" / "weights.json.z"
 UNIT = 0.01  # weights are kept as whole multiples of this
-_INVERSE_REGULARISATION = 2.0
+_INVERSE_REGULARISATION = 1.0
+_NEGLIGIBLE = 0.05  # features with less weight than this for every class change no answer
 _MIN_COUNT = 3  # features seen less often say nothing about other queries
 
 
@@ -37,7 +38,7 @@ def train(examples: Sequence[Example]) -> Weights:
     return Weights(
         classes=tuple(map(str, model.classes_)),
         bias=tuple(_rounded(model.intercept_)),
-        features={name: row for name, column in columns if any(row := _rounded(column))},
+        features={name: _rounded(column) for name, column in columns if max(abs(column)) >= _NEGLIGIBLE},
     )
 
 
