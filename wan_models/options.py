@@ -21,7 +21,7 @@ PARALLEL_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
 """The tasks whose model diffusers knows how to share among GPUs."""
 
 # Options may travel to another process. What has been loaded here does not come along.
-_OwnShelf = Annotated[Shelf, PlainSerializer(lambda _: None), PlainValidator(lambda _: Shelf())]
+_OwnShelf = Annotated[Shelf, PlainValidator(lambda _: Shelf()), PlainSerializer(lambda _: None)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
