@@ -107,6 +107,7 @@ def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
             public_url=settings.public_url,
             origins=settings.origins,
             redirects=settings.redirect_downloads,
+            clones_voices=settings.tts_url is not None,
         )
 
 

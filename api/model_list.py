@@ -11,7 +11,7 @@ from jobs.state import JobFilter, JobState
 from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG, FrameRule, ModelSpec, accepted_sizes
 from wan_models.fields import MAX_PROMPT_CHARACTERS
-from wan_models.loras import Lora, LoraCatalog, loras_for
+from wan_models.loras import NO_LORAS, Lora, LoraCatalog, loras_for
 from wan_models.models_dir import InstalledModel
 from wan_models.presets import LIGHTNING, PRESETS, defaults_of
 from wan_models.presets import Defaults as RequestDefaults
@@ -31,11 +31,16 @@ def list_models(parts: Parts) -> ModelList:
                 installed.get(spec.id),
                 parts.load.of(spec.id),
                 parts.store.count(JobFilter(queue=spec.id, state=JobState.QUEUED)),
-                loras_for(spec.id, parts.loras),
+                _adapters(spec, installed.get(spec.id), parts.loras),
             )
             for spec in CATALOG.values()
         ]
     )
+
+
+def _adapters(spec: ModelSpec, model: InstalledModel | None, loras: LoraCatalog) -> LoraCatalog:
+    """Those that requests for a model may name; one that another server makes the videos of takes none."""
+    return NO_LORAS if model and model.engine else loras_for(spec.id, loras)
 
 
 def _view(

@@ -37,7 +37,8 @@ class Parts:
     ones by task, ``access`` tells who calls, ``limiter`` how often they may and ``admissions`` when their
     jobs are taken, ``intake`` takes in bodies and files, ``desk`` routes queries, ``public_url`` begins
     absolute links in place of the address a request came to, pages of ``origins`` may call from browsers,
-    and ``redirects`` tells whether clients can reach the bucket themselves.
+    and ``redirects`` tells whether clients can reach the bucket themselves. ``clones_voices`` tells whether
+    the workers speak through a service.
     """
 
     store: ClientStore
@@ -57,6 +58,7 @@ class Parts:
     public_url: str | None = None
     origins: Sequence[str] = ()
     redirects: bool = False
+    clones_voices: bool = False
 
     def seen_by(self, principal: Principal, origin: Origin) -> Parts:
         """The same parts, with a store that shows this principal's jobs alone."""

@@ -51,6 +51,11 @@ class GatewaySettings(JobsSettings, NeighbourSettings):
         None, description="Directory of LoRA adapters with their catalog `loras.toml`. Unset: there are none."
     )
 
+    tts_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="Service with OpenAI's `/v1/audio/speech` that speaks texts. Unset: eSpeak NG.",
+    )
     inputs_dir: Path | None = Field(
         None, description="The one folder that requests may name input files in. Unset: no paths at all."
     )

@@ -23,6 +23,7 @@ from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
 from wan_models.fit import fit
 from wan_models.models_dir import InstalledModel
+from wan_models.offer import check_offered
 from wan_models.request import VideoRequest, resolve
 
 _log = logging.getLogger(__name__)
@@ -93,15 +94,18 @@ def prepared(
 ) -> Iterator[list[Plan]]:
     """Check requests that share a model and their inputs, and fetch these once; see ``submit``."""
     spec = _spec(bodies[0].task)
-    tiny = _installed(spec, parts).tiny
+    model = _installed(spec, parts)
     # Refuses what it can before anything is fetched for it.
-    asked = [resolve(body, spec, tiny=tiny, loras=parts.loras) for body in bodies]
+    asked = [resolve(body, spec, tiny=model.tiny, loras=parts.loras) for body in bodies]
+    for body in bodies:
+        check_offered(body, engine=model.engine, clones_voices=parts.clones_voices)
     hook = parts.webhooks.hook_of(bodies[0])
     with parts.intake.gatherer.gathered(bodies[0], files or {}, tenant) as inputs:
         media = {name: given.media for name, given in inputs.items()}
         requests = [fit(request, spec, media) for request in asked]
         yield [
-            Plan(body, request, inputs, hook, tiny) for body, request in zip(bodies, requests, strict=True)
+            Plan(body, request, inputs, hook, model.tiny)
+            for body, request in zip(bodies, requests, strict=True)
         ]
 
 

@@ -25,6 +25,9 @@ _DROPPED_FRAMES = 3  # the first clip of a speech begins with frames that are no
 _REFERT_WARNING = (
     "refert_num 77 was taken as 1: a segment takes over 1 or 5 frames from the one before, and no more."
 )
+_VOICELESS_WARNING = (
+    "tts_prompt_text was left aside: it tells what is said in tts_prompt_audio, and that was not sent."
+)
 _PLAIN_PROMPT_WARNING = "The prompt is as it was: no language model elaborated it in time."
 
 
@@ -133,8 +136,9 @@ def _check_kind(body: VideoBody, spec: ModelSpec) -> None:
 
 def _warnings(body: VideoBody) -> tuple[str, ...]:
     refert = isinstance(body, Animation) and body.refert_num not in (1, 5)
+    voiceless = isinstance(body, SpeechToVideo) and bool(body.tts_prompt_text) and not body.tts_prompt_audio
     plain = bool(body.enhance_prompt) and body.original_prompt is None
-    return (_REFERT_WARNING,) * refert + (_PLAIN_PROMPT_WARNING,) * plain
+    return (_REFERT_WARNING,) * refert + (_VOICELESS_WARNING,) * voiceless + (_PLAIN_PROMPT_WARNING,) * plain
 
 
 def _of_one_task(body: VideoBody) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from jobs.inputs import input_key, local_inputs
 from wan_models.request import VideoRequest
 from wan_models.speech import Speaker, VoiceSample
 
+_VOICE = "tts_prompt"
+
 
 class JobInputs:
     """Brings inputs to the worker.
@@ -39,7 +41,9 @@ class JobInputs:
             ArtifactNotFoundError: an input is gone.
             ArtifactStoreUnavailableError: the store cannot be reached.
         """
-        keys = dict(request.inputs)
+        keys = {
+            name: key for name, key in request.inputs.items() if name != _VOICE
+        }  # which is for the speaker
         if request.tts_text is not None:
             keys["audio"] = input_key(job_id, "speech", "wav")
             if not self._is_stored(keys["audio"]):
@@ -55,12 +59,12 @@ class JobInputs:
         return True
 
     def _speak(self, request: VideoRequest, text: str, key: str) -> None:
-        samples = {name: key for name, key in request.inputs.items() if name == "tts_prompt"}
+        samples = {name: key for name, key in request.inputs.items() if name == _VOICE}
         with (
             local_inputs(self._artifacts, samples) as files,
             TemporaryDirectory(prefix="wanserve-speech-") as folder,
         ):
-            audio = files.get("tts_prompt")
+            audio = files.get(_VOICE)
             sample = VoiceSample(audio, request.tts_prompt_text) if audio else None
             target = Path(folder, "speech.wav")
             self._speaker.speak(text, target, sample)

@@ -192,12 +192,19 @@ def check_port(settings: GatewaySettings) -> Iterator[Finding]:
         yield Finding(Verdict.FAULT, f"port {settings.port}", message)
 
 
-def check_voice(_: GatewaySettings) -> Iterator[Finding]:
-    """The embedded voice of speech-to-video."""
-    if shutil.which("espeak-ng") is None:
-        yield Finding(
-            Verdict.ADVICE, "speech", "espeak-ng is not installed; enable_tts needs it or a TTS service"
+def check_voice(settings: GatewaySettings) -> Iterator[Finding]:
+    """What speaks the texts of speech-to-video."""
+    if settings.tts_url:
+        yield Finding(Verdict.FINE, "speech", "the service of TTS_URL speaks texts, and may clone voices")
+    elif importlib.util.find_spec("espeakng_loader"):
+        message = "eSpeak NG speaks texts; to clone voices, set TTS_URL for the gateway and the workers"
+        yield Finding(Verdict.FINE, "speech", message)
+    else:
+        message = (
+            "eSpeak NG is not installed here; where workers run, enable_tts needs"
+            " pip install espeakng-loader, or TTS_URL"
         )
+        yield Finding(Verdict.ADVICE, "speech", message)
 
 
 CHECKS: tuple[Check, ...] = (

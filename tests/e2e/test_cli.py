@@ -114,6 +114,7 @@ def test_the_doctor_names_each_fault_of_a_broken_setup(tmp_path: Path):
     for part in ("redis", "artifacts", "models", "port 8004"):
         assert f"FAIL {part}" in broken.stdout, broken.stdout
     assert "4 of these need mending" in broken.stderr
+    assert "ok   speech     eSpeak NG speaks texts" in broken.stdout  # by the library of the wheel
 
 
 def test_the_doctor_explains_settings_that_cannot_be_read():

@@ -42,6 +42,8 @@ def test_the_speech_example_of_the_guide_is_taken():
     )
     assert request.tts_text == "This is the text to synthesize"
     assert request.tts_prompt_text == "Hello, this is a test."
+    assert len(request.warnings) == 1
+    assert "tts_prompt_audio" in request.warnings[0]
 
 
 def test_the_animation_example_of_the_guide_is_taken_with_a_warning_about_its_refert_num():

@@ -76,7 +76,7 @@ def test_a_text_is_spoken_once_for_all_attempts(inputs, speaker):
 
 def test_a_text_is_spoken_with_the_voice_that_was_sent(inputs, speaker):
     cloned = request({"image": "image.png", "tts_prompt": "voice.wav"}, **TEXT, tts_prompt_text="a voice")
-    assert contents(inputs, cloned)["audio"] == "Hello. 1"
+    assert contents(inputs, cloned) == {"image": "image.png", "audio": "Hello. 1"}
     assert speaker.samples == [(b"voice.wav", "a voice")]
 
 

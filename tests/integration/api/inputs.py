@@ -54,6 +54,7 @@ def taking_inputs(
         artifacts=kept,
         models=Cached(lambda: models, 0),
         intake=open_intake(read, kept, resolve),
+        clones_voices=read.tts_url is not None,
     )
     with serving(parts, nudged, folder) as gateway:
         yield gateway

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
+from api.app import open_parts
+from api.settings import GatewaySettings
 from jobs.errors import StoreUnavailableError
 from tests.hostile import hostile_server
 from tests.integration.api.conftest import Gateway
@@ -23,6 +25,7 @@ from tests.media_files import animation, archive, picture, sound, video, written
 from wan_models.request import VideoRequest
 
 SPEECH_FIELDS = {**COMMON, "size": "128*64"}
+SPOKEN = {"enable_tts": True, "tts_text": "Hello"}
 
 
 @pytest.fixture
@@ -76,9 +79,26 @@ class TestEveryTask:
         assert sorted(request.inputs) == ["audio", "image"]
 
     def test_words_to_speak_become_a_job(self, gateway):
-        body = COMMON | {"image_path": data_url(picture()), "enable_tts": True, "tts_text": "Hello"}
-        request = accepted(gateway, SPEECH, json=body | {"tts_prompt_audio": data_url(sound(1.0))})
-        assert (request.tts_text, sorted(request.inputs)) == ("Hello", ["image", "tts_prompt"])
+        body = COMMON | SPOKEN | {"image_path": data_url(picture()), "tts_prompt_text": "Hello, I am."}
+        request = accepted(gateway, SPEECH, json=body)
+        assert (request.tts_text, sorted(request.inputs)) == ("Hello", ["image"])
+
+    def test_a_voice_to_clone_becomes_a_job_where_a_service_speaks(self, redis_url, tmp_path, monkeypatch):
+        body = COMMON | SPOKEN | {"image_path": data_url(picture())}
+        with taking_inputs(redis_url, tmp_path, monkeypatch, tts_url="http://tts:8091/v1") as gateway:
+            request = accepted(gateway, SPEECH, json=body | {"tts_prompt_audio": data_url(sound(1.0))})
+        assert sorted(request.inputs) == ["image", "tts_prompt"]
+
+    def test_a_voice_to_clone_is_refused_where_none_can_be(self, gateway):
+        body = COMMON | SPOKEN | {"image_path": data_url(picture())}
+        sample = {"tts_prompt_audio": data_url(sound(1.0)), "tts_prompt_text": "Hello, I am."}
+        said = refusal(gateway, SPEECH, field="tts_prompt_audio", json=body | sample)
+        assert "set TTS_URL" in said
+
+    @pytest.mark.parametrize(("tts_url", "clones"), [(None, False), ("http://tts:8091", True)])
+    def test_a_gateway_goes_by_its_setting(self, tmp_path, tts_url, clones):
+        with open_parts(GatewaySettings(data_dir=tmp_path, tts_url=tts_url)) as parts:
+            assert parts.clones_voices is clones
 
     @pytest.mark.parametrize("replace", [False, True])
     def test_an_animation_becomes_a_job(self, gateway, replace):
