@@ -42,7 +42,7 @@ def test_a_voice_is_cloned_by_a_service_alone():
 @pytest.mark.parametrize(
     ("field", "body"),
     [
-        ("loras", TextToVideo(prompt="a", loras=({"name": "b"},))),  # type: ignore[arg-type] # as it comes
+        ("loras", TextToVideo(prompt="a", loras=({"name": "b"},))),
         ("preset", TextToVideo(prompt="a", preset="lightning")),
         ("last_image_path", ImageToVideo(prompt="a", image_path="b", last_image_path="c")),
         ("pose_video", SpeechToVideo(**SPEECH, pose_video="b")),
@@ -60,7 +60,7 @@ def test_what_engines_do_not_take_is_refused_where_one_serves_the_task(engine, f
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_engines_take_is_taken(engine):
     full = {"size": "1280*720", "sample_shift": 3.0, "sample_guide_scale": 2.0, "preset": "fast"}
-    check_offered(TextToVideo(prompt="a", **full), engine=engine, clones_voices=False)  # type: ignore[arg-type] # as it comes
+    check_offered(TextToVideo(prompt="a", **full), engine=engine, clones_voices=False)
     check_offered(SpeechToVideo(**SPEECH), engine=engine, clones_voices=False)
 
 
