@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from api.body import MAX_JSON_BYTES, Patience, body_chunks
-from api.refusals import MalformedFormError
+from api.body import MAX_JSON_BYTES, Patience, body_chunks, media_type, parse_json
+from api.refusals import MalformedFormError, MalformedJsonError, UnsupportedMediaTypeError
 from wan_models.bodies import VideoBody
 from wan_models.errors import InvalidRequestError
 
@@ -30,17 +30,36 @@ class Form:
     files: Mapping[str, UploadFile]
 
 
+class _Parser(MultiPartParser):
+    """Starlette's, which takes what is not UTF-8 for Latin-1."""
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        _, options = parse_options_header(self._current_part.content_disposition)
+        options[b"name"].decode()
+
+    def on_part_end(self) -> None:
+        try:
+            self._current_part.data.decode()  # empty where the part is a file
+        except UnicodeDecodeError:
+            raise InvalidRequestError(self._current_part.field_name[:64], "It is not UTF-8.") from None
+        super().on_part_end()
+
+
 @asynccontextmanager
 async def read_form(request: Request, max_bytes: int, patience: Patience) -> AsyncIterator[Form]:
     """Receive a form; its files are gone when the context ends.
 
     Raises:
-        MalformedFormError: it is no form, or has too many parts.
-        InvalidRequestError: a field was sent twice.
+        UnsupportedMediaTypeError: it is declared to be in another character set than UTF-8.
+        MalformedFormError: it is no form, or has too many parts, or a name that is not UTF-8.
+        InvalidRequestError: a field was sent twice, or its text is not UTF-8.
         BodyTooLargeError: it is, or says it is, longer than ``max_bytes``.
         BodyTooSlowError: it takes too long.
     """
-    parser = MultiPartParser(
+    if media_type(request)[1] not in ("", "utf-8"):
+        raise UnsupportedMediaTypeError(request.headers.get("content-type", ""), MEDIA_TYPE)
+    parser = _Parser(
         request.headers,
         body_chunks(request, max_bytes, patience),
         max_files=_MOST_FILES,
@@ -49,7 +68,9 @@ async def read_form(request: Request, max_bytes: int, patience: Patience) -> Asy
     )
     try:
         form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise MalformedFormError("the name of a field is not UTF-8") from None
+    except (MultiPartException, KeyError) as error:
         raise MalformedFormError(getattr(error, "message", "it cannot be read")) from None
     try:
         yield _sorted_out(form)
@@ -76,8 +97,8 @@ def _typed(text: str, kind: type[VideoBody], name: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        return json.loads(f"[{text}]" if "," in text and "[" not in text else text)
-    except ValueError:
+        return parse_json((f"[{text}]" if "," in text and "[" not in text else text).encode())
+    except MalformedJsonError:
         return text  # which the field's own check refuses in its own words
 
 

@@ -7,17 +7,19 @@ silence: clients written for other servers send fields of which they expect noth
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from api.body import parse_json
 from api.form import typed_fields
+from api.refusals import MalformedJsonError
 from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo, TextToVideo, VideoBody
 from wan_models.catalog import CATALOG, FrameRule, ModelSpec, Size, accepted_sizes
 from wan_models.errors import InvalidRequestError, UnknownModelError
@@ -40,8 +42,8 @@ def parsed(value: object) -> object:
     """A form writes objects as JSON."""
     if isinstance(value, str) and value.strip().startswith(("{", "[")):
         try:
-            return json.loads(value)
-        except ValueError:
+            return parse_json(value.encode())
+        except MalformedJsonError:
             return value  # which the field refuses in its own words
     return value
 
@@ -170,7 +172,7 @@ def translated(
     warnings: list[str] = []
     kind = _kind(asked, files)
     spec = _spec(asked.model, kind, is_offered)
-    with in_client_terms():
+    with in_client_terms(asked.others):
         size = _size(asked, accepted_sizes(spec, tiny=tiny), warnings)
         fps = asked.fps or spec.fps
         fields: dict[str, Any] = {
@@ -196,12 +198,25 @@ def translated(
 
 
 @contextmanager
-def in_client_terms() -> Iterator[None]:
-    """Name fields as the client wrote them where our own refuse."""
+def in_client_terms(ours: Container[str] = ()) -> Iterator[None]:
+    """Name fields as the client wrote them where our own refuse; ``ours`` are those it wrote as we do."""
+
+    def named(field: str) -> str:
+        return field if field in ours else _TO_CLIENT.get(field, field)
+
     try:
         yield
     except InvalidRequestError as error:
-        raise InvalidRequestError(_TO_CLIENT.get(error.field, error.field), error.message) from None
+        raise InvalidRequestError(named(error.field), error.message) from None
+    except ValidationError as error:
+        renamed = [_renamed(fault, named) for fault in error.errors()]
+        raise ValidationError.from_exception_data(error.title, renamed) from None
+
+
+def _renamed(fault: ErrorDetails, named: Callable[[str], str]) -> InitErrorDetails:
+    first, *rest = fault["loc"] or ("",)
+    said = PydanticCustomError(fault["type"], "{msg}", {"msg": fault["msg"]})
+    return InitErrorDetails(type=said, loc=(named(str(first)), *rest), input=None)
 
 
 def _kind(asked: CreateVideo, files: AbstractSet[str]) -> type[VideoBody]:

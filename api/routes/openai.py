@@ -100,7 +100,7 @@ async def create_openai_video(request: Request) -> Response:
             tenant=principal_of(request).tenant,
             warnings=translation.warnings,
         )
-        with in_client_terms():
+        with in_client_terms(asked.others):
             job = await to_thread.run_sync(work, limiter=intake.threads if translation.body.given else None)
     return _answer(job, parts)
 
