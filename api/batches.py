@@ -1,14 +1,15 @@
 """Many videos by one request: one job for each pair of a prompt and a seed, told of and stopped together.
 
-A batch has no record of its own. Its id says how many jobs it has and which ids they have, so it is as
-durable as they are.
+A batch has no record of its own. Its id says how many jobs it has and which ids they have, and each of them
+says which batch it is of, so it is as durable as they are, and no id can be made up.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import product
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -148,14 +149,14 @@ def submit_batch(
     """
     bodies = bodies_of(batch)
     key = reservation and _BatchReservation(reservation.key, reservation.token, batch.model_dump(mode="json"))
-    batch_id = BatchId(ULID(), len(bodies))
+    fresh = BatchId(ULID(), len(bodies))
     with prepared(bodies, parts, tenant=tenant) as plans:
-        first = submit_plan(plans[0], batch_id.job_ids()[0], parts, key)
-        if first.id != batch_id.job_ids()[0]:
-            batch_id = BatchId(ULID.from_str(first.id.removeprefix("job_").upper()), len(bodies))
-            if first.state is JobState.CANCELLED:
-                return batch_id, jobs_of(batch_id, parts)
-        return batch_id, [first, *_submit_rest(plans, batch_id, parts)]
+        first = submit_plan(_of_batch(plans[0], fresh), fresh.job_ids()[0], parts, key)
+        batch_id = BatchId.parse(first.spec["batch"])
+        if batch_id != fresh and first.state is JobState.CANCELLED:
+            return batch_id, jobs_of(batch_id, parts)
+        rest = [_of_batch(plan, batch_id) for plan in plans[1:]]
+        return batch_id, [first, *_submit_rest(rest, batch_id, parts)]
 
 
 def jobs_of(batch_id: BatchId, parts: Parts) -> list[Job]:
@@ -164,7 +165,8 @@ def jobs_of(batch_id: BatchId, parts: Parts) -> list[Job]:
     Raises:
         BatchNotFoundError: there are none, or they are others'.
     """
-    jobs = [job for job_id in batch_id.job_ids() if (job := _find(job_id, parts))]
+    found = (_find(job_id, parts) for job_id in batch_id.job_ids())
+    jobs = [job for job in found if job and job.spec.get("batch") == str(batch_id)]
     if not jobs:
         raise BatchNotFoundError(str(batch_id))
     return jobs
@@ -179,15 +181,21 @@ def cancel_batch(batch_id: BatchId, parts: Parts) -> list[Job]:
     return [_cancel(job, parts) for job in jobs_of(batch_id, parts)]
 
 
+def _of_batch(plan: Plan, batch_id: BatchId) -> Plan:
+    return replace(plan, request=plan.request.model_copy(update={"batch": str(batch_id)}))
+
+
 def _submit_rest(plans: Sequence[Plan], batch_id: BatchId, parts: Parts) -> Iterator[Job]:
-    written = batch_id.job_ids()[:1]
+    first, *others = batch_id.job_ids()
+    written = [first]
     try:
-        for job_id, plan in zip(batch_id.job_ids()[1:], plans[1:], strict=True):
+        for job_id, plan in zip(others, plans, strict=True):
             yield _find(job_id, parts) or submit_plan(plan, job_id, parts)
             written.append(job_id)
     except Exception:
         for job_id in written:
-            parts.store.cancel(job_id)
+            with suppress(InvalidTransitionError):  # a worker was faster
+                parts.store.cancel(job_id)
         raise
 
 

@@ -31,7 +31,7 @@ def terms(
         contents: the digests of the inputs by name, where there are any.
         reservation: the request's idempotency key.
     """
-    asked = request.model_dump(mode="json", exclude={"inputs", "preview"}, exclude_defaults=True)
+    asked = request.model_dump(mode="json", exclude={"inputs", "preview", "batch"}, exclude_defaults=True)
     kind = "tiny" if tiny else "real"
     return {
         "priority": Priority(body.priority or Priority.NORMAL),

@@ -44,7 +44,7 @@ class VideoRequest(BaseModel):
     ``inputs`` holds the key of each input file in the artifact store, by its name: ``image``,
     ``last_image``, ``audio``, ``tts_prompt``, ``pose``, ``face``, ``ref``, ``bg``, ``mask``. What
     stands below it belongs to one task or the other, and is None where the task has no such thing.
-    ``remixed_from`` is the job whose video this one is made of.
+    ``remixed_from`` is the job whose video this one is made of, ``batch`` the batch that it was asked for in.
     ``original_prompt`` is what the prompt was elaborated from, None where it was not.
     ``warnings`` are sentences for the client about what was taken otherwise than it was written.
 
@@ -75,6 +75,7 @@ class VideoRequest(BaseModel):
     refert_num: Literal[1, 5] | None = None
     loras: tuple[LoraUse, ...] = ()
     remixed_from: str | None = None
+    batch: str | None = None
     original_prompt: str | None = None
     warnings: tuple[str, ...] = ()
     preview: bool = False

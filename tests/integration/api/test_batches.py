@@ -1,14 +1,17 @@
 """Batches: many jobs by one request, told of and stopped together."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from ulid import ULID
 
+from api.app import create_app
 from api.batches import MOST_JOBS, Batch, BatchId, bodies_of
 from api.refusals import BatchNotFoundError
 from jobs.policy import Caps
-from jobs.state import JobError
+from jobs.state import Job, JobError
 from tests.integration.api.conftest import Gateway
 
 REQUEST = {"task": "t2v-A14B", "prompt": "A cat", "size": "128*64", "frame_num": 17}
@@ -167,6 +170,48 @@ def test_what_is_no_batch_is_not_found(gateway, name):
 def test_an_unknown_batch_is_not_found(gateway):
     answer = gateway.client.get(f"/batches/{BatchId(ULID(), 3)}")
     assert (answer.status_code, answer.json()["error_type"]) == (404, "batch_not_found")
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 4, MOST_JOBS])
+def test_an_id_that_miscounts_the_jobs_is_not_found_and_cancels_nothing(gateway, wrong):
+    made = batch(gateway, seeds=[1, 2, 3])
+    miscounted = made["id"].removesuffix("3") + str(wrong)
+    assert gateway.client.get(f"/batches/{miscounted}").status_code == 404
+    assert gateway.client.post(f"/batches/{miscounted}/cancel").status_code == 404
+    assert gateway.client.get(f"/batches/{made['id']}").json()["status"] == "queued"
+
+
+def test_a_job_that_was_asked_for_alone_is_no_batch(gateway):
+    job_id = gateway.submit()["id"]
+    assert gateway.client.get(f"/batches/{job_id.replace('job_', 'batch_')}_1").status_code == 404
+
+
+def test_a_job_tells_which_batch_it_is_of(gateway):
+    made = batch(gateway, seeds=[1, 2])
+    assert {job["request"]["batch"] for job in made["jobs"]} == {made["id"]}
+
+
+def test_a_video_of_a_batch_can_be_reused_by_a_request_of_its_own(gateway):
+    made = batch(gateway, seeds=[7])
+    gateway.finish(made["jobs"][0]["id"])
+    again = gateway.client.post("/generate/text-to-video", json=REQUEST | {"base_seed": 7, "reuse": True})
+    assert (again.status_code, again.json()["id"]) == (200, made["jobs"][0]["id"])
+
+
+def test_a_batch_that_does_not_fit_says_so_also_when_a_job_of_it_has_ended(gateway):
+    """A worker may be faster than the rest of the batch."""
+    gateway.store.set_caps("default", Caps(queued=2))
+
+    def tell(job: Job) -> None:
+        if job.spec["base_seed"] == 1:
+            gateway.finish(job.id)
+
+    app = create_app(replace(gateway.parts, nudge=tell))
+    with TestClient(app) as client:
+        answer = client.post("/batches", json={"request": REQUEST, "seeds": [1, 2, 3, 4]})
+    assert refused(answer) == (429, "too_many_jobs")
+    jobs = gateway.client.get("/jobs").json()["jobs"]
+    assert sorted(job["status"] for job in jobs) == ["cancelled", "cancelled", "completed"]
 
 
 def test_an_id_says_which_jobs_there_are():
