@@ -13,7 +13,7 @@ import uvicorn
 from api.app import create_app, open_parts
 from api.exposure import ExposedError, check_exposure
 from api.parts import Parts
-from api.protocol import Protocol
+from api.protocol import Protocol, Sockets
 from api.settings import GatewaySettings
 from api.watch import Watch
 from jobs.connect import open_keys, open_store, open_webhooks
@@ -78,6 +78,7 @@ def main() -> None:
             host=settings.host,
             port=settings.port,
             http=Protocol,
+            ws=Sockets,
             log_config=None,  # its lines go where ours go
             log_level=settings.log_level.lower(),
             access_log=settings.log_level == "DEBUG",  # clients poll

@@ -12,12 +12,13 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from api import refusals
 from api.limiter import rate_headers
@@ -78,6 +79,7 @@ _KINDS: dict[type[Exception], Kind] = {
         headers={"connection": "close"},
     ),
     RequestValidationError: _INVALID,
+    WebSocketRequestValidationError: _INVALID,
     ValidationError: _INVALID,
     models.InvalidRequestError: _INVALID,
     refusals.RepeatedParameterError: _INVALID,
@@ -101,6 +103,7 @@ _KINDS: dict[type[Exception], Kind] = {
         headers={"retry-after": str(BUSY_SECONDS)},
     ),
     jobs.GpuTimeSpentError: Kind(_S.TOO_MANY_REQUESTS, "gpu_time_spent", "The GPU time of today is used up"),
+    refusals.ModelNotFoundError: Kind(_S.NOT_FOUND, "model_not_found", "There is no such model"),
     refusals.BatchNotFoundError: Kind(_S.NOT_FOUND, "batch_not_found", "There is no such batch"),
     refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
@@ -174,20 +177,27 @@ _SENTENCES = {  # for pydantic's own, which speak of Python
 
 def answer_errors(app: FastAPI) -> None:
     """Make the app answer every error with a problem, its framework's errors included."""
+    app.router.default = _nothing_here
     app.add_exception_handler(HTTPException, _answer)
     for error in _KINDS:
         app.add_exception_handler(error, _answer)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    return problem_response(request, error)
+async def _nothing_here(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """In place of the framework's, which hangs up on a WebSocket without a word."""
+    raise HTTPException(_S.NOT_FOUND)
+
+
+async def _answer(connection: HTTPConnection, error: Exception) -> Response:
+    """The answer to a request, or the denial of a WebSocket: the framework sends it as what is due."""
+    return problem_response(connection, error)
 
 
 def problem_response(connection: HTTPConnection, error: Exception) -> Response:
     """The problem that an error is to a client."""
     kind = _kind(error)
     faults = _faults(error, kind)
-    detail = _detail(error, kind, faults)
+    detail = _detail(connection, error, kind, faults)
     problem = Problem(
         type=f"urn:wanserve:problem:{kind.code}",
         title=kind.title,
@@ -220,10 +230,12 @@ def _kind(error: Exception) -> Kind:
     return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
 
 
-def _detail(error: Exception, kind: Kind, faults: Sequence[FieldError]) -> str:
+def _detail(connection: HTTPConnection, error: Exception, kind: Kind, faults: Sequence[FieldError]) -> str:
     if kind is _UNEXPECTED:  # its own words are for the log, not for strangers
         return "The request could not be answered. The service's log says why."
     if isinstance(error, HTTPException):
+        if connection.scope["type"] == "websocket":
+            return "No WebSocket is served at this address; /ws/jobs/{job_id} is one."
         return _FRAMEWORK.get(kind.status, str(error.detail))
     if kind is _INVALID:
         return " ".join(
@@ -238,7 +250,7 @@ def _faults(error: Exception, kind: Kind) -> list[FieldError]:
             return [FieldError(field=error.field, message=error.message)]
         case ValidationError():
             return _from_pydantic(error.errors(include_url=False, include_context=False, include_input=False))
-        case RequestValidationError():
+        case RequestValidationError() | WebSocketRequestValidationError():
             return _from_pydantic([{**fault, "loc": fault["loc"][1:]} for fault in error.errors()])
         case _:
             return [FieldError(field=kind.field, message=str(error))] if kind.field else []

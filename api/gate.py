@@ -71,7 +71,7 @@ def _telling(allowance: Allowance, send: Send) -> Send:
     """Tell the client of its limit in the answer."""
 
     async def send_with_limit(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"].endswith("response.start") or message["type"] == "websocket.accept":
             MutableHeaders(scope=message).update(rate_headers(allowance))
         await send(message)
 

@@ -23,7 +23,7 @@ class SecurityHeaders:
         """Pass the request on. A plain ASGI wrapper: Starlette's base class costs a task a request."""
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"].endswith("http.response.start"):  # a WebSocket's denial is one as well
                 headers = MutableHeaders(scope=message)
                 for name, value in DEFAULTS.items():
                     headers.setdefault(name, value)

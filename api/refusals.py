@@ -114,6 +114,13 @@ class PresignUnavailableError(RefusedError):
         super().__init__("This service takes no direct uploads; send the file to POST /uploads.")
 
 
+class ModelNotFoundError(RefusedError):
+    """No installed model has this id."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no model {name} here; GET /v1/models lists those that there are.")
+
+
 class BatchNotFoundError(RefusedError):
     """There is no such batch, or no job of it any more."""
 

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from api.body import parse_json
 from api.form import typed_fields
+from api.openai.models import spec_of
 from api.refusals import MalformedJsonError
 from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo, TextToVideo, VideoBody
 from wan_models.catalog import CATALOG, FrameRule, ModelSpec, Size, accepted_sizes
@@ -234,11 +235,10 @@ def _spec(model: str | None, kind: type[VideoBody], is_offered: Callable[[ModelS
     able = [spec for spec in CATALOG.values() if kind.kind in spec.accepts]
     if model is None:
         return next((spec for spec in able if is_offered(spec)), able[0])
-    wanted = model.lower()
-    for spec in CATALOG.values():
-        if wanted in {spec.id.lower(), spec.repository.lower(), spec.original_repository.lower()}:
-            return spec
-    raise UnknownModelError(model)
+    spec = spec_of(model)
+    if spec is None:
+        raise UnknownModelError(model)
+    return spec
 
 
 def _size(asked: CreateVideo, accepted: tuple[Size, ...], warnings: list[str]) -> Size | None:

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from api.errors import problem_response
 from api.event_stream import EventStream
 from api.event_view import EventView, event_view
 from api.follow import Happening
@@ -20,7 +19,7 @@ from api.names import check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.principal import principal_of
-from jobs.errors import JobNotFoundError, JobsError
+from jobs.errors import JobNotFoundError
 from jobs.keys import TENANT_PATTERN
 from jobs.state import Job
 
@@ -65,11 +64,7 @@ async def follow_job_by_socket(
     job_id: str, socket: WebSocket, after: Annotated[int, Query(ge=0, le=10**9)] = 0
 ) -> None:
     """The same events as JSON messages, one each; what the client says is not listened to."""
-    try:
-        job, _ = await _job(job_id, socket)
-    except JobsError as error:
-        await socket.send_denial_response(problem_response(socket, error))
-        return
+    job, _ = await _job(job_id, socket)
     await socket.accept()
     views = _views(parts_of(socket).follow.job(job.id, after), socket)
     hung_up = asyncio.create_task(_until_hung_up(socket))

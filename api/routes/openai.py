@@ -19,7 +19,7 @@ from api.idempotency import PARAMETER, Reservation, reserved
 from api.inputs.gather import Input
 from api.names import JOB_ID_PATTERN, check_job_id
 from api.openai.fields import CreateVideo, Extension, Remix, in_client_terms, translated
-from api.openai.models import ModelPage, model_page
+from api.openai.models import Model, ModelPage, model_of, model_page
 from api.openai.receive import received_fields
 from api.openai.remix import Derived, continued, remixed
 from api.openai.video import DeletedVideo, Video, VideoList, video_of
@@ -29,6 +29,7 @@ from api.principal import principal_of
 from api.stills import still_of
 from api.submission import submit
 from api.video import video_response
+from jobs.keys import TENANT_PATTERN
 from jobs.state import Job, JobFilter
 from wan_models.catalog import ModelSpec
 from wan_models.errors import InvalidRequestError
@@ -72,6 +73,7 @@ class ListQuery(BaseModel, extra="forbid"):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(pattern=JOB_ID_PATTERN)] = None
     order: Literal["asc", "desc"] = "desc"
+    tenant: Annotated[str | None, Field(pattern=TENANT_PATTERN, description="For admins.")] = None
 
 
 class ContentQuery(BaseModel, extra="forbid"):
@@ -109,7 +111,7 @@ async def create_openai_video(request: Request) -> Response:
 def list_openai_videos(query: Annotated[ListQuery, Query()], request: Request) -> Response:
     """Videos in the order of their creation, the newest first unless ``order`` is ``asc``."""
     found = parts_of(request).store.find(
-        JobFilter(), query.limit + 1, query.after, oldest_first=query.order == "asc"
+        JobFilter(tenant=query.tenant), query.limit + 1, query.after, oldest_first=query.order == "asc"
     )
     shown = [video_of(job) for job in found[: query.limit]]
     return answer(
@@ -186,6 +188,12 @@ async def extend_openai_video(request: Request) -> Response:
 def list_openai_models(request: Request) -> Response:
     """The models that are installed."""
     return answer(model_page(parts_of(request)))
+
+
+@router.get("/models/{model:path}", response_model=Model)  # names of repositories have a slash
+def get_openai_model(model: str, request: Request) -> Response:
+    """One of the installed models."""
+    return answer(model_of(model, parts_of(request)))
 
 
 async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..., Derived]) -> Response:

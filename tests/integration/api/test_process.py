@@ -20,6 +20,8 @@ from typing import IO
 import httpx
 import pytest
 from redis import Redis
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as open_socket
 
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.policy import Policy
@@ -232,3 +234,11 @@ def test_a_body_that_never_ends_is_answered_and_the_connection_closed(impatient,
             answer += chunk
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"body_too_slow" in answer
+
+
+def test_a_denied_websocket_is_no_error_of_ours(process):
+    with pytest.raises(InvalidStatus) as denied:
+        open_socket(f"{process.url.replace('http', 'ws')}/ws/jobs/nonsense")
+    assert denied.value.response.status_code == 404
+    process.terminate()
+    assert " ERROR " not in process.end()

@@ -113,6 +113,7 @@ def filled(path: str, job_id: str) -> str:
         "batch_id": f"{named_after('batch_', job_id)}_1",
         "filename": f"{job_id}.mp4",
         "step": "1",
+        "model": "nothing",  # models are everybody's
         "webhook_id": named_after("whe_", job_id),
         "delivery_id": named_after("whd_", job_id),
     }

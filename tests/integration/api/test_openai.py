@@ -1,0 +1,59 @@
+"""OpenAI's dialect on the wire: what the clients of ``tests/e2e/test_openai.py`` do not ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from jobs.keys import Scope
+from jobs.keys_memory import MemoryKeyStore
+from tests.integration.api.conftest import Gateway
+from tests.integration.api.keys import acting, keyed, token
+from tests.integration.api.live import listening
+
+
+@pytest.fixture
+def sdk(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with listening(gateway.parts) as server:
+        url = f"http://127.0.0.1:{server.address[1]}/v1"
+        with openai.OpenAI(base_url=url, api_key="EMPTY", max_retries=0) as client:
+            yield client
+
+
+def test_a_model_is_told_as_the_list_tells_it(sdk):
+    (listed,) = sdk.models.list()
+    for name in ("t2v-A14B", "T2V-a14b", "Wan-AI/Wan2.2-T2V-A14B", "Wan-AI/Wan2.2-T2V-A14B-Diffusers"):
+        assert sdk.models.retrieve(name) == listed
+    assert (listed.id, listed.object) == ("t2v-A14B", "model")
+
+
+@pytest.mark.parametrize("name", ["i2v-A14B", "sora-2", "x" * 500, "a/../b"])
+def test_a_model_that_is_not_installed_is_not_found(sdk, name):
+    with pytest.raises(openai.NotFoundError, match="There is no model") as refused:
+        sdk.models.retrieve(name)
+    assert refused.value.code == "model_not_found"
+
+
+def test_an_admin_lists_the_videos_of_one_tenant(gateway):
+    keys = MemoryKeyStore()
+    with keyed(gateway, keys) as client:
+        owner, other = (acting(client, token(keys, tenant)) for tenant in ("acme", "rival"))
+        admin = acting(client, token(keys, "operators", Scope.ADMIN))
+        mine = [
+            owner.post("/v1/videos", json={"prompt": "a cat", "size": "128x64"}).json()["id"] for _ in "ab"
+        ]
+        theirs = other.post("/v1/videos", json={"prompt": "a dog", "size": "128x64"}).json()["id"]
+
+        def listed(client, query):
+            page = client.get(f"/v1/videos?{query}")
+            return [video["id"] for video in page.raise_for_status().json()["data"]]
+
+        assert listed(admin, "tenant=acme&order=asc") == mine
+        assert listed(admin, f"tenant=acme&order=asc&after={mine[0]}") == mine[1:]
+        assert listed(admin, "tenant=rival") == [theirs]
+        assert listed(admin, "order=asc") == [*mine, theirs]
+        assert listed(owner, "tenant=acme&order=asc") == mine
+        assert other.get("/v1/videos?tenant=acme").status_code == 403
+        assert other.get("/v1/videos?tenant=%2e%2e").status_code == 422
