@@ -123,6 +123,14 @@ class JobStore(Protocol):
         """Give a tenant caps of its own, or with None those of everybody."""
         ...
 
+    def set_retention(self, tenant: str, seconds: float | None) -> None:
+        """Say how long a tenant's jobs are kept that end from now on, or with None, as long as everybody's."""
+        ...
+
+    def retentions(self) -> Mapping[str, float]:
+        """The seconds by tenant, of those whose jobs are not kept as long as everybody's."""
+        ...
+
     def rescue(self, limit: int = 100) -> list[Job]:
         """Return jobs whose lease ran out to their queues, or end them when no attempts are left."""
         ...

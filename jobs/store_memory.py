@@ -75,6 +75,7 @@ class MemoryJobStore:
         self._paces: dict[tuple[str, str], Pace] = {}
         self._steps: dict[str, list[tuple[int, float]]] = {}
         self._caps: dict[str, Caps] = {}
+        self._retentions: dict[str, float] = {}
         self._keys: dict[tuple[str, str], _KeyEntry] = {}
         self._digests: dict[str, str] = {}
         self._results: dict[tuple[str, str], str] = {}
@@ -206,6 +207,16 @@ class MemoryJobStore:
             if caps:
                 self._caps[tenant] = caps
 
+    def set_retention(self, tenant: str, seconds: float | None) -> None:
+        with self._lock:
+            self._retentions.pop(tenant, None)
+            if seconds is not None:
+                self._retentions[tenant] = seconds
+
+    def retentions(self) -> Mapping[str, float]:
+        with self._lock:
+            return dict(self._retentions)
+
     def rescue(self, limit: int = 100) -> list[Job]:
         with self._lock:
             lapsed = self._due(lambda job: job.lease_expires_at, JobState.IN_PROGRESS)[:limit]
@@ -306,7 +317,7 @@ class MemoryJobStore:
             new = replace(
                 new,
                 finished_at=now,
-                expires_at=now + self._policy.retention_seconds,
+                expires_at=now + self._retentions.get(new.tenant, self._policy.retention_seconds),
                 lease_expires_at=None,
                 run_deadline=None,
                 pace_key=ANY_KIND,

@@ -139,6 +139,14 @@ class RedisJobStore:
     def set_caps(self, tenant: str, caps: Caps | None) -> None:
         self._call("set_caps", tenant, "" if caps is None else _caps(caps))
 
+    def set_retention(self, tenant: str, seconds: float | None) -> None:
+        self._call("set_retention", tenant, "" if seconds is None else _ms(seconds))
+
+    def retentions(self) -> Mapping[str, float]:
+        with unavailable():
+            own: dict[Any, Any] = self._redis.hgetall(self._key("retentions"))
+        return {tenant.decode(): int(milliseconds) / 1000 for tenant, milliseconds in own.items()}
+
     def rescue(self, limit: int = 100) -> list[Job]:
         return [job_of(answer) for answer in self._call("rescue", limit)[1:]]
 

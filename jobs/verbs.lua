@@ -22,6 +22,7 @@
 -- P pace:{queue}    HASH    pace key -> running averages, in ms: "{a step} {the rest of a job}"; '' is any job's
 -- P spent:{tenant}:{day}  STRING  milliseconds that attempts took which ended on that day (UTC)
 -- P caps            HASH    tenant -> {"queued": n, "in_progress": n}, JSON, where they are not everybody's
+-- P retentions      HASH    tenant -> ms that its jobs are kept once they ended, where it is not everybody's
 -- P results:{tenant}  HASH  digest -> the completed job that has it
 -- P keys:{tenant}:{key}  STRING  what a client's key is reserved or was used for, JSON
 -- P workers         HASH    worker -> {"seen": ms, "queues": […]}, JSON
@@ -154,7 +155,7 @@ local function enter(job, state)
   if state == 'queued' then
     enqueue(job)
   elseif state ~= 'in_progress' then
-    local expires = now + tonumber(job.retention)
+    local expires = now + tonumber(redis.call('HGET', P .. 'retentions', job.tenant) or job.retention)
     store(job, { finished = int(now), expires = int(expires) })
     erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max')
     redis.call('ZADD', P .. 'retention', expires, job.id)
@@ -552,6 +553,12 @@ end
 
 function verbs.set_caps(tenant, caps)
   if caps == '' then redis.call('HDEL', P .. 'caps', tenant) else redis.call('HSET', P .. 'caps', tenant, caps) end
+  return { 'ok' }
+end
+
+function verbs.set_retention(tenant, milliseconds)
+  redis.call('HDEL', P .. 'retentions', tenant)
+  if milliseconds ~= '' then redis.call('HSET', P .. 'retentions', tenant, milliseconds) end
   return { 'ok' }
 end
 

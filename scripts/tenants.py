@@ -1,10 +1,10 @@
-"""See and set what tenants may use: ``python -m scripts.tenants set acme --requests-per-minute 600``."""
+"""See and set what tenants may use, and how long their jobs are kept: ``python -m scripts.tenants set acme --requests-per-minute 600``."""
 
 from __future__ import annotations
 
 import re
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
@@ -16,6 +16,7 @@ from jobs.settings import JobsSettings, load_settings
 from scripts.keys import reachable
 from scripts.table import print_table
 
+_DAY = 24 * 3600
 _MEANINGS = {
     "requests_per_minute": "requests that each of its keys may make",
     "gpu_seconds_per_day": "GPU time of its jobs that end on one day (UTC)",
@@ -27,28 +28,51 @@ _MEANINGS = {
 def show(settings: JobsSettings, _: Namespace) -> None:
     """List every tenant that has keys or limits of its own."""
     limits, store = open_limits(settings).all(), open_store(settings)
+    kept = store.retentions()
     names = [field.name for field in fields(Limits)]
     rows = []
-    for tenant in sorted({key.tenant for key in open_keys(settings).all()} | limits.keys()):
+    for tenant in sorted({key.tenant for key in open_keys(settings).all()} | limits.keys() | kept.keys()):
         own = limits.get(tenant)
         told = ["usual" if own is None else _number(getattr(own, name)) for name in names]
-        rows.append((tenant, *told, f"{store.spent(tenant):.0f}"))
-    print_table(("tenant", *(name.replace("_", " ") for name in names), "GPU seconds today"), rows)
+        days = f"{kept[tenant] / _DAY:g}" if tenant in kept else "usual"
+        rows.append((tenant, *told, days, f"{store.spent(tenant):.0f}"))
+    heads = (*(name.replace("_", " ") for name in names), "kept days", "GPU seconds today")
+    print_table(("tenant", *heads), rows)
 
 
 def give(settings: JobsSettings, options: Namespace) -> None:
     """Give a tenant limits of its own."""
-    if not re.fullmatch(TENANT_PATTERN, options.tenant):
-        raise ValueError(f"{options.tenant!r} names no tenant.")
+    _check_name(options.tenant)
     own = Limits(**{name: getattr(options, name) for name in _MEANINGS})
     open_limits(settings).give(options.tenant, own)
     open_store(settings).set_caps(options.tenant, own.caps)
 
 
+def keep(settings: JobsSettings, options: Namespace) -> None:
+    """Say how long a tenant's jobs and videos are kept that end from now on."""
+    _check_name(options.tenant)
+    open_store(settings).set_retention(options.tenant, options.days * _DAY)
+
+
 def reset(settings: JobsSettings, options: Namespace) -> None:
-    """Give a tenant everybody's limits again."""
+    """Give a tenant everybody's limits and retention again."""
     open_limits(settings).give(options.tenant, None)
-    open_store(settings).set_caps(options.tenant, None)
+    store = open_store(settings)
+    store.set_caps(options.tenant, None)
+    store.set_retention(options.tenant, None)
+
+
+def _check_name(tenant: str) -> None:
+    if not re.fullmatch(TENANT_PATTERN, tenant):
+        raise ValueError(f"{tenant!r} names no tenant.")
+
+
+def _days(text: str) -> float:
+    longest = 3650
+    days = float(text)
+    if not 1 / _DAY <= days <= longest:
+        raise ArgumentTypeError(f"days are at least a second, and at most {longest}")
+    return days
 
 
 def _number(value: float | None) -> str:
@@ -58,6 +82,7 @@ def _number(value: float | None) -> str:
 COMMANDS: Mapping[str, Callable[[JobsSettings, Namespace], None]] = {
     "list": show,
     "set": give,
+    "keep": keep,
     "reset": reset,
 }
 
@@ -73,7 +98,11 @@ def _parser() -> ArgumentParser:
     for name, meaning in _MEANINGS.items():
         kind = float if name == "gpu_seconds_per_day" else int
         setting.add_argument(f"--{name.replace('_', '-')}", type=kind, help=meaning)
-    commands.add_parser("reset", help="give a tenant everybody's limits again").add_argument("tenant")
+    keeping = commands.add_parser("keep", help="say how long a tenant's jobs and videos are kept")
+    keeping.add_argument("tenant")
+    keeping.add_argument("days", type=_days, help="days from a job's end, such as 30 or 0.5")
+    resetting = commands.add_parser("reset", help="give a tenant everybody's limits and retention again")
+    resetting.add_argument("tenant")
     return parser
 
 

@@ -84,11 +84,11 @@ def claimed(store: JobStore, number: int = 1, worker: str = "w1", **changes) -> 
     return job
 
 
-def ended(store: JobStore, state: JobState, number: int) -> Job:
+def ended(store: JobStore, state: JobState, number: int, **changes) -> Job:
     if state is JobState.EXPIRED:
-        submitted(store, number, expires_in=0)
+        submitted(store, number, expires_in=0, **changes)
         return store.expire()[0]
-    job = claimed(store, number)
+    job = claimed(store, number, **changes)
     if state is JobState.COMPLETED:
         return store.succeed(job.lease, {"artifact": "a.mp4"})
     if state is JobState.FAILED:
@@ -527,6 +527,22 @@ class TestSweeps:
         for read in (store.get, store.events, store.remove):
             with pytest.raises(JobNotFoundError):
                 read(job.id)
+
+    def test_a_tenant_may_have_a_retention_of_its_own(self, store):
+        store.set_retention("acme", 60.5)
+        assert store.retentions() == {"acme": 60.5}
+        kept = [ended(store, JobState.CANCELLED, n, tenant=t) for n, t in enumerate(("acme", "default"))]
+        assert [job.expires_at - job.finished_at for job in kept] == [60.5, 1000]
+        store.set_retention("acme", None)
+        assert store.retentions() == {}
+        later = ended(store, JobState.COMPLETED, 2, tenant="acme")
+        assert later.expires_at - later.finished_at == 1000
+
+    def test_a_retention_holds_for_jobs_that_were_submitted_before_it_and_end_after(self, store):
+        job = claimed(store, tenant="acme")
+        store.set_retention("acme", 5)
+        done = store.succeed(job.lease, {})
+        assert done.expires_at == done.finished_at + 5
 
     def test_remove_refuses_a_job_that_is_not_final(self, store):
         job = claimed(store)

@@ -11,6 +11,13 @@ from scripts import keys
 from scripts.tenants import main
 
 
+TENANTS = ("acme", "other")
+
+
+def new_job(number, tenant):
+    return NewJob(id=f"job_{number}", queue="q", tenant=tenant, spec={})
+
+
 @pytest.fixture(autouse=True)
 def settings(redis_url, monkeypatch) -> JobsSettings:
     """The shared server and nothing else."""
@@ -26,14 +33,14 @@ def test_limits_are_given_listed_and_taken_back(settings, capsys):
     assert open_limits(settings).of("acme") == Limits(
         requests_per_minute=600, gpu_seconds_per_day=3600.5, queued=0
     )
-    new = NewJob(id="job_1", queue="q", tenant="acme", spec={})
+    new = new_job(1, "acme")
     with pytest.raises(TooManyJobsError):
         open_store(settings).submit(new)
     capsys.readouterr()
     main(["list"])
     _, acme, bigcorp = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert acme == ["acme", "600", "3600.5", "0", "none", "0"]
-    assert bigcorp == ["bigcorp", *["usual"] * 4, "0"]
+    assert acme == ["acme", "600", "3600.5", "0", "none", "usual", "0"]
+    assert bigcorp == ["bigcorp", *["usual"] * 5, "0"]
     main(["reset", "acme"])
     assert open_limits(settings).all() == {}
     open_store(settings).submit(new)
@@ -42,3 +49,21 @@ def test_limits_are_given_listed_and_taken_back(settings, capsys):
 def test_limits_that_are_none_are_refused_in_a_sentence():
     with pytest.raises(SystemExit, match="requests_per_minute is at least 1"):
         main(["set", "acme", "--requests-per-minute", "0"])
+
+
+def test_a_tenants_jobs_are_kept_as_long_as_is_said_until_that_is_taken_back(settings, capsys):
+    main(["keep", "acme", "0.5"])
+    store = open_store(settings)
+    kept = [store.cancel(store.submit(new_job(number, tenant)).id) for number, tenant in enumerate(TENANTS)]
+    assert [job.expires_at - job.finished_at for job in kept] == [12 * 3600, settings.retention_seconds]
+    main(["list"])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["acme", *["usual"] * 4, "0.5", "0"]
+    main(["reset", "acme"])
+    assert store.retentions() == {}
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "4000", "soon"])
+def test_a_retention_that_is_none_is_refused(days, capsys):
+    with pytest.raises(SystemExit):
+        main(["keep", "acme", days])
+    assert "days" in capsys.readouterr().err
