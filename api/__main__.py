@@ -19,7 +19,7 @@ from api.watch import Watch
 from jobs.connect import open_keys, open_store, open_webhooks
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
-from jobs.metrics import MetricsPortError, StoreMetrics, serving
+from jobs.metrics import DiskMetrics, MetricsPortError, StoreMetrics, serving
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
 from wan_models.engines import EnginesError
@@ -55,7 +55,7 @@ def _metrics(settings: GatewaySettings, parts: Parts) -> Iterator[None]:
     store = open_store(settings, parts.artifacts)
     told = StoreMetrics(store, open_webhooks(settings), parts.artifacts, list(CATALOG))
     try:
-        with serving(settings.metrics_host, settings.metrics_port, told):
+        with serving(settings.metrics_host, settings.metrics_port, told, DiskMetrics(parts.intake.disks)):
             yield
     except MetricsPortError as error:
         sys.exit(str(error))

@@ -151,6 +151,12 @@ _KINDS: dict[type[Exception], Kind] = {
         "The artifact store does not answer",
         headers=_LATER,
     ),
+    jobs.DiskFullError: Kind(
+        _S.INSUFFICIENT_STORAGE,
+        "disk_full",
+        "There is no room for files",
+        headers={"retry-after": str(BUSY_SECONDS), "connection": "close"},  # the body may be unread
+    ),
     refusals.UnroutableError: Kind(
         _S.SERVICE_UNAVAILABLE, "no_model", "Nothing here can do what the query asks for", headers=_LATER
     ),

@@ -12,8 +12,10 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from api.body import MAX_JSON_BYTES, Patience, body_chunks, media_type, parse_json
+from api.body import MAX_JSON_BYTES, body_chunks, media_type, parse_json
+from api.inputs.intake import Intake
 from api.refusals import MalformedFormError, MalformedJsonError, UnsupportedMediaTypeError
+from jobs.disks import full_disk_told
 from wan_models.bodies import VideoBody
 from wan_models.errors import InvalidRequestError
 
@@ -47,33 +49,36 @@ class _Parser(MultiPartParser):
 
 
 @asynccontextmanager
-async def read_form(request: Request, max_bytes: int, patience: Patience) -> AsyncIterator[Form]:
+async def read_form(request: Request, intake: Intake) -> AsyncIterator[Form]:
     """Receive a form; its files are gone when the context ends.
 
     Raises:
         UnsupportedMediaTypeError: it is declared to be in another character set than UTF-8.
         MalformedFormError: it is no form, or has too many parts, or a name that is not UTF-8.
         InvalidRequestError: a field was sent twice, or its text is not UTF-8.
-        BodyTooLargeError: it is, or says it is, longer than ``max_bytes``.
+        BodyTooLargeError: it is, or says it is, longer than ``intake`` allows.
         BodyTooSlowError: it takes too long.
+        DiskFullError: its files find no room.
     """
     if media_type(request)[1] not in ("", "utf-8"):
         raise UnsupportedMediaTypeError(request.headers.get("content-type", ""), MEDIA_TYPE)
     parser = _Parser(
         request.headers,
-        body_chunks(request, max_bytes, patience),
+        body_chunks(request, intake.max_bytes, intake.patience),
         max_files=_MOST_FILES,
         max_fields=_MOST_FIELDS,
         max_part_size=MAX_JSON_BYTES,
     )
     try:
-        form = await parser.parse()
+        with full_disk_told():
+            form = await parser.parse()
     except UnicodeDecodeError:
         raise MalformedFormError("the name of a field is not UTF-8") from None
     except (MultiPartException, KeyError) as error:
         raise MalformedFormError(getattr(error, "message", "it cannot be read")) from None
     try:
-        yield _sorted_out(form)
+        with full_disk_told():
+            yield _sorted_out(form)
     finally:
         await form.close()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import gettempdir
+
 from pydantic import SecretStr
 
 from jobs.artifacts import ArtifactStore
 from jobs.artifacts_local import LocalArtifactStore
+from jobs.disks import Disks
 from jobs.keys import KeyStore
 from jobs.keys_redis import RedisKeyStore
 from jobs.limits import LimitStore
@@ -54,6 +58,14 @@ def open_artifacts(settings: JobsSettings) -> ArtifactStore:
         access_key=_plain(settings.s3_access_key),
         secret_key=_plain(settings.s3_secret_key),
     )
+
+
+def open_disks(settings: JobsSettings) -> Disks:
+    """The disks of temporary files and, where something is embedded, of DATA_DIR."""
+    folders = {"temporary": Path(gettempdir())}
+    if settings.s3_bucket is None or settings.redis_url is None:
+        folders["data"] = settings.data_dir
+    return Disks(folders, int(settings.disk_reserve_gb * 1e9))
 
 
 def _plain(secret: SecretStr | None) -> str | None:

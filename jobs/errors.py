@@ -96,6 +96,15 @@ class ArtifactStoreUnavailableError(JobsError):
     """The artifact store cannot be reached, or refused the request. Try again shortly."""
 
 
+class DiskFullError(JobsError):
+    """The disk of this machine has no room for what is to be stored. Nothing was kept of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no room for files just now. Try again later; nothing was kept of this one."
+        )
+
+
 class WebhookNotFoundError(JobsError):
     """The tenant has no webhook endpoint, or no delivery, of this id."""
 

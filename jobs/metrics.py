@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from jobs.artifacts import ArtifactStore
+from jobs.disks import Disks
 from jobs.errors import JobsError
 from jobs.state import JobFilter, JobState
 from jobs.store import JobStore
@@ -44,6 +45,22 @@ def serving(host: str, port: int | None, *collectors: Collector) -> Iterator[Non
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class DiskMetrics(Collector):
+    """The room on this machine's disks, and how much of it is to stay free."""
+
+    def __init__(self, disks: Disks) -> None:
+        self._disks = disks
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        free = GaugeMetricFamily("wanserve_disk_free_bytes", "Room on the disk.", labels=["disk"])
+        for name, left in self._disks.free().items():
+            free.add_metric([name], left)
+        reserve = GaugeMetricFamily("wanserve_disk_reserve_bytes", "With less room, no work is taken on.")
+        reserve.add_metric([], self._disks.reserve)
+        yield from (free, reserve)
 
 
 class StoreMetrics(Collector):

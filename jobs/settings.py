@@ -119,6 +119,12 @@ class JobsSettings(BaseSettings):
     upload_seconds: float = Field(
         24 * 3600, ge=60, le=7 * 24 * 3600, description="How long an upload is kept that waits to be used."
     )
+    disk_reserve_gb: float = Field(
+        1,
+        ge=0,
+        le=100_000,
+        description="GB to stay free where files are written. With less, workers wait and files are refused.",
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port that answers Prometheus under `/metrics`. Unset: none does."
     )

@@ -124,7 +124,7 @@ class JobStore(Protocol):
         ...
 
     def set_retention(self, tenant: str, seconds: float | None) -> None:
-        """Say how long a tenant's jobs are kept that end from now on, or with None, as long as everybody's."""
+        """Say for how many seconds a tenant's jobs are kept that end from now on; None is as everybody's."""
         ...
 
     def retentions(self) -> Mapping[str, float]:

@@ -1,4 +1,7 @@
-"""See and set what tenants may use, and how long their jobs are kept: ``python -m scripts.tenants set acme --requests-per-minute 600``."""
+"""See and set what tenants may use, and how long their jobs are kept.
+
+``python -m scripts.tenants set acme --requests-per-minute 600``, ``python -m scripts.tenants keep acme 30``.
+"""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
-from jobs.connect import open_artifacts, open_store
+from jobs.connect import open_artifacts, open_disks, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
-from jobs.metrics import MetricsPortError, serving
+from jobs.metrics import DiskMetrics, MetricsPortError, serving
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
 from wan_models.engines import Engines, EnginesError, read_engines
@@ -78,7 +78,8 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     news = News(settings.redis_address, store, attempts.observe)
     listener = Thread(target=news.run, args=(stopped,), name="news")
     programs = [*worker_programs(gpus, queues, host), deliverer_program()]
-    with closing(dispatcher), serving(settings.metrics_host, settings.metrics_port, attempts, GpuMetrics()):
+    told = (attempts, GpuMetrics(), DiskMetrics(open_disks(settings)))
+    with closing(dispatcher), serving(settings.metrics_host, settings.metrics_port, *told):
         duties = [sweeper, listener] if settings.metrics_port else [sweeper]
         for duty in duties:
             duty.start()

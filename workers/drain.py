@@ -25,6 +25,10 @@ class Drain:
         """Start the grace."""
         self._leave_at.value = time.monotonic() + self._grace_seconds
 
+    def has_begun(self) -> bool:
+        """Whether the worker shuts down."""
+        return float(self._leave_at.value) > 0
+
     def leaves_no(self, seconds: float) -> bool:
         """Whether the worker shuts down, and a run that needs so many seconds more would be in vain."""
         leave_at = float(self._leave_at.value)

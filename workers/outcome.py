@@ -46,7 +46,7 @@ class Outcome:
             # The store turns the release of a job whose cancel was requested into `cancelled`.
             self.end(held, lambda: self._store.release(lease))
         except ArtifactStoreUnavailableError as fault:
-            self._retry(held, JobError("artifact_store_unavailable", str(fault)))
+            self._give_back(held, JobError("artifact_store_unavailable", str(fault)))
         except ArtifactNotFoundError:
             error = JobError("input_missing", "An input of the job is gone from the artifact store.")
             self.end(held, lambda: self._store.fail(lease, error))
@@ -56,11 +56,20 @@ class Outcome:
             error = JobError(fault.code, str(fault))
             self.end(held, lambda: self._store.fail(lease, error))
         except OSError as fault:
-            self._retry(held, JobError("worker_disk", f"The worker cannot use its disk: {fault.strerror}."))
+            error = JobError("worker_disk", f"The worker cannot use its disk: {fault.strerror}.")
+            self._give_back(held, error)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the attempt must end
             _log.exception("Job %s, attempt %d broke", lease.job_id, lease.attempt)
             message = f"The worker broke: {type(fault).__name__}. Its log says more."
             self._retry(held, JobError("internal_error", message))
+
+    def _give_back(self, held: Hold, error: JobError) -> None:
+        """Try again, at no cost where the disk is full: the next claim here waits for room."""
+        if not self._recovery.is_without_room:
+            self._retry(held, error)
+            return
+        _log.warning("Job %s, attempt %d: no room. %s", held.lease.job_id, held.lease.attempt, error.message)
+        self.end(held, lambda: self._store.release(held.lease))
 
     def _retry(self, held: Hold, error: JobError) -> None:
         self._recovery.failed()

@@ -1,25 +1,39 @@
-"""Slowing down a worker whose attempts keep failing for reasons that may lie with its machine.
+"""Holding back a worker whose attempts keep failing for reasons that may lie with its machine.
 
-A job that is tried again is claimable at once. Without a pause, one machine with a full disk would take it
-again and again, faster than any healthy one, and use up the attempts of a whole queue.
+A job that is tried again is claimable at once. Without a pause, one broken machine would take it again and
+again, faster than any healthy one, and use up the attempts of a whole queue. A machine whose disk is full
+takes nothing at all until it has room.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
+from jobs.disks import NO_DISKS, Disks
+
 _LONGEST_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 class Recovery:
     """Counts attempts in a row that ended in a retry, and makes the next claim wait: 2, 4, 8 ... seconds.
 
-    The first one costs nothing. ``is_leaving`` tells whether the worker shuts down, which ends the wait.
+    The first one costs nothing. ``is_leaving`` tells whether the worker shuts down, which ends the wait;
+    without room on ``disks`` it goes on.
     """
 
-    def __init__(self, is_leaving: Callable[[], bool], wait: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self,
+        is_leaving: Callable[[], bool],
+        disks: Disks = NO_DISKS,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._is_leaving = is_leaving
+        self._disks = disks
         self._wait = wait
         self._failures = 0
 
@@ -36,8 +50,20 @@ class Recovery:
         """How long the next claim has to wait."""
         return 0.0 if self._failures < 2 else min(_LONGEST_SECONDS, 2.0 ** (self._failures - 1))  # noqa: PLR2004 - the first is free
 
-    def pause(self) -> None:
-        """Wait that long, or until the worker shuts down."""
-        give_up_at = time.monotonic() + self.seconds
-        while (left := give_up_at - time.monotonic()) > 0 and not self._is_leaving():
-            self._wait(min(left, 0.5))
+    @property
+    def is_without_room(self) -> bool:
+        """Whether a disk of this machine is full."""
+        return self._disks.are_full()
+
+    def pause(self) -> bool:
+        """Wait that long, and until there is room; whether the worker stays to claim a job."""
+        left = self.seconds
+        while left > 0 and not self._is_leaving():
+            self._wait(min(left, _LOOK_SECONDS))
+            left -= _LOOK_SECONDS
+        if self.is_without_room:
+            _log.error("A disk is full: no job is claimed before it has room. Free: %s", self._disks.free())
+            while self.is_without_room and not self._is_leaving():
+                self._wait(_LOOK_SECONDS)
+            _log.info("The wait for room is over. Free: %s", self._disks.free())
+        return not self._is_leaving()

@@ -72,7 +72,8 @@ class Runner:
         Raises:
             StoreUnavailableError: the claim could not be made; the relay will send another message.
         """
-        self._recovery.pause()
+        if not self._recovery.pause():
+            return  # the relay will send another message
         nonce = uuid4().hex  # by which a claim whose answer got lost is known again
         job = insist(lambda: self._store.claim(queue, self._worker, nonce), _PATIENCE_SECONDS)
         if job is None:

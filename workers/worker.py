@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from celery import signals
 
-from jobs.connect import open_artifacts, open_store
+from jobs.connect import open_artifacts, open_disks, open_store
 from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
@@ -57,7 +57,7 @@ class Child:
         self._open.callback(dispatcher.close)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
         attempts = Attempts(dispatcher)
-        recovery = Recovery(is_leaving=lambda: drain.leaves_no(0))
+        recovery = Recovery(drain.has_begun, open_disks(settings))
         outcome = Outcome(store, attempts, keeper, recovery)
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))

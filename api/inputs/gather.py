@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from api.inputs.sources import SourceError, Sources
+from jobs.disks import Disks, full_disk_told
 from wan_models.bodies import Animation, VideoBody
 from wan_models.errors import InvalidRequestError
 from wan_models.inspection import Inspector, UnfitMediaError
@@ -52,9 +53,10 @@ class Input:
 class Gatherer:
     """Gathers inputs; safe to share between threads."""
 
-    def __init__(self, sources: Sources, inspector: Inspector) -> None:
+    def __init__(self, sources: Sources, inspector: Inspector, disks: Disks) -> None:
         self._sources = sources
         self._inspector = inspector
+        self._disks = disks
 
     @contextmanager
     def gathered(
@@ -70,13 +72,19 @@ class Gatherer:
         Raises:
             InvalidRequestError: an input cannot be had or is of no use; its field is named.
             ArtifactStoreUnavailableError: an upload cannot be read just now.
+            DiskFullError: there is no room for them.
         """
-        with TemporaryDirectory(prefix="wanserve-gather-") as name:
+        if not body.given:
+            yield {}
+            return
+        self._disks.check()
+        with full_disk_told(), TemporaryDirectory(prefix="wanserve-gather-") as name:
             scratch, inputs = Path(name), dict[str, Input]()
             for field, source in body.given.items():
                 try:
                     inputs |= self._one(body, field, files.get(field) or source, tenant, scratch)
                 except (SourceError, UnfitMediaError) as error:
+                    self._disks.check()  # without room, nothing can be said of the file
                     raise InvalidRequestError(field, str(error)) from None
             yield inputs
 

@@ -12,6 +12,8 @@ from api.inputs.gather import Gatherer
 from api.inputs.sources import Sources
 from api.settings import GatewaySettings
 from jobs.artifacts import ArtifactStore
+from jobs.connect import open_disks
+from jobs.disks import Disks
 from jobs.outbound import Outbound, Resolver, system_resolver
 from wan_models.inspection import Inspector
 
@@ -20,11 +22,12 @@ _AT_ONCE = 8  # fetching is slow, and must not take the threads that answer ever
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """``max_bytes`` bounds a body with files; ``threads`` are those that gather inputs."""
+    """``max_bytes`` bounds a body with files, ``disks`` have room for it; ``threads`` gather inputs."""
 
     gatherer: Gatherer
     sources: Sources
     assets: Assets
+    disks: Disks
     max_bytes: int
     patience: Patience
     threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_AT_ONCE))
@@ -43,10 +46,12 @@ def open_intake(
         max_bytes=settings.max_upload_bytes,
         url_seconds=settings.input_url_seconds,
     )
+    disks = open_disks(settings)
     return Intake(
-        gatherer=Gatherer(sources, Inspector()),
+        gatherer=Gatherer(sources, Inspector(), disks),
         sources=sources,
         assets=assets,
+        disks=disks,
         max_bytes=settings.max_upload_bytes,
         patience=Patience(settings.body_seconds),
     )

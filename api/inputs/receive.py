@@ -13,9 +13,10 @@ from anyio import to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from api.body import Patience, is_json, media_type, read_json
+from api.body import is_json, media_type, read_json
 from api.form import MEDIA_TYPE as FORM
 from api.form import read_form, typed_fields
+from api.inputs.intake import Intake
 from api.refusals import UnsupportedMediaTypeError
 from wan_models.bodies import VideoBody
 from wan_models.errors import InvalidRequestError
@@ -27,7 +28,7 @@ _FROM_FORM = "form:"  # stands for a file that came with the request; nothing el
 
 @asynccontextmanager
 async def received(
-    kind: type[B], request: Request, max_bytes: int, patience: Patience
+    kind: type[B], request: Request, intake: Intake
 ) -> AsyncIterator[tuple[B, Mapping[str, Path]]]:
     """The body of a request, and its files by the field of the body that each is for.
 
@@ -37,14 +38,15 @@ async def received(
         RefusedError: the body cannot be read; the subclasses say why.
         ValidationError: a field of it is wrong.
         InvalidRequestError: a field is wrong, was sent twice, or takes no file.
+        DiskFullError: there is no room for its files.
     """
     declared = media_type(request)[0]
     if not is_json(declared) and declared != FORM:
         raise UnsupportedMediaTypeError(declared, f"application/json or {FORM}")
     if declared != FORM:
-        yield kind.model_validate(await read_json(request, patience)), {}
+        yield kind.model_validate(await read_json(request, intake.patience)), {}
         return
-    async with read_form(request, max_bytes, patience) as form:
+    async with read_form(request, intake) as form:
         with TemporaryDirectory(prefix="wanserve-form-") as folder:
             files = {}
             for name, upload in form.files.items():

@@ -7,7 +7,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -72,7 +71,11 @@ class Sources:
         root, way = self._below(source)
         to.mkdir()
         for name in names:
-            with suppress(OSError), _open_below(root, (*way, name)) as file:
+            try:
+                file = _open_below(root, (*way, name))
+            except OSError:
+                continue
+            with file:
                 self._save(_chunks(file), to / name)
 
     def is_folder(self, source: str) -> bool:

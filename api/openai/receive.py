@@ -44,7 +44,7 @@ async def received_fields(
             raise InvalidRequestError("", "Send an object.")
         yield unwrapped(body), {}
         return
-    async with read_form(request, intake.max_bytes, intake.patience) as form:
+    async with read_form(request, intake) as form:
         with TemporaryDirectory(prefix="wanserve-form-") as folder:
             files: dict[str, Path] = {}
             for name, upload in form.files.items():

@@ -83,7 +83,7 @@ async def _queue(kind: type[VideoBody], request: Request) -> Response:
     intake, tenant = parts.intake, principal_of(request).tenant
     async with (
         reserved(request, parts.store) as reservation,
-        received(kind, request, intake.max_bytes, intake.patience) as (body, files),
+        received(kind, request, intake) as (body, files),
     ):
         full = await completed(body, parts)
         work = partial(submit, full, parts, reservation, files=files, as_it_came=body, tenant=tenant)

@@ -23,6 +23,7 @@ from api.parts import parts_of
 from api.principal import principal_of
 from api.refusals import PresignUnavailableError, UnsupportedMediaTypeError
 from api.schemas import PresignedUpload, PresignRequest, UploadView
+from jobs.disks import full_disk_told
 from wan_models.errors import InvalidRequestError
 from wan_models.media import FORMATS, HEAD_BYTES, Format, sniff
 
@@ -91,10 +92,11 @@ async def _received(request: Request, intake: Intake) -> AsyncIterator[Path]:
     declared = media_type(request)[0]
     if declared in _FORGEABLE:
         raise UnsupportedMediaTypeError(declared, f"{FORM} or application/octet-stream")
-    with TemporaryDirectory(prefix="wanserve-upload-") as folder:
+    intake.disks.check()
+    with full_disk_told(), TemporaryDirectory(prefix="wanserve-upload-") as folder:
         file = Path(folder, "file")
         if declared == FORM:
-            async with read_form(request, intake.max_bytes, intake.patience) as form:
+            async with read_form(request, intake) as form:
                 for name in (*form.files, *form.fields):
                     if name != _FIELD:
                         raise InvalidRequestError(name[:64], "There is no such field.")

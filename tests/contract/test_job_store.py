@@ -97,6 +97,12 @@ def ended(store: JobStore, state: JobState, number: int, **changes) -> Job:
     return store.release(job.lease)
 
 
+def kept_seconds(job: Job) -> float:
+    assert job.expires_at
+    assert job.finished_at
+    return job.expires_at - job.finished_at
+
+
 def log(store: JobStore, job_id: str) -> list[str]:
     return [event.type for event in store.events(job_id)]
 
@@ -532,17 +538,15 @@ class TestSweeps:
         store.set_retention("acme", 60.5)
         assert store.retentions() == {"acme": 60.5}
         kept = [ended(store, JobState.CANCELLED, n, tenant=t) for n, t in enumerate(("acme", "default"))]
-        assert [job.expires_at - job.finished_at for job in kept] == [60.5, 1000]
+        assert [kept_seconds(job) for job in kept] == [60.5, 1000]
         store.set_retention("acme", None)
         assert store.retentions() == {}
-        later = ended(store, JobState.COMPLETED, 2, tenant="acme")
-        assert later.expires_at - later.finished_at == 1000
+        assert kept_seconds(ended(store, JobState.COMPLETED, 2, tenant="acme")) == 1000
 
     def test_a_retention_holds_for_jobs_that_were_submitted_before_it_and_end_after(self, store):
         job = claimed(store, tenant="acme")
         store.set_retention("acme", 5)
-        done = store.succeed(job.lease, {})
-        assert done.expires_at == done.finished_at + 5
+        assert kept_seconds(store.succeed(job.lease, {})) == 5
 
     def test_remove_refuses_a_job_that_is_not_final(self, store):
         job = claimed(store)

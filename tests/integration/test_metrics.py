@@ -16,12 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.settings import GatewaySettings
 from jobs.artifacts_local import LocalArtifactStore
-from jobs.metrics import MetricsPortError, StoreMetrics, serving
+from jobs.disks import Disks
+from jobs.metrics import DiskMetrics, MetricsPortError, StoreMetrics, serving
 from jobs.policy import Policy
 from jobs.state import JobError, NewJob
 from jobs.store_redis import RedisJobStore, connect
 from jobs.webhook_store import WebhookStore
 from tests.e2e.conftest import free_port
+from tests.small_disk import SMALL_DISK_BYTES, fill
 from workers.gpu_metrics import GpuMetrics
 from workers.metrics import AttemptMetrics
 from workers.news import News
@@ -187,14 +189,27 @@ def test_gpus_tell_what_they_can(two_gpus):
     assert ("wanserve_gpu_utilization_ratio", "1") not in told
 
 
-def test_every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape(store, clock, told_of_stores, two_gpus):
+def test_disks_tell_how_much_room_there_is_and_is_to_be(tmp_path, small_disk):
+    told = samples(DiskMetrics(Disks({"data": small_disk / "yet" / "to come"}, 2**20)))
+    assert 0 < told["wanserve_disk_free_bytes", "data"] <= SMALL_DISK_BYTES
+    assert told["wanserve_disk_reserve_bytes",] == 2**20
+    fill(small_disk)
+    assert (
+        samples(DiskMetrics(Disks({"data": small_disk}, 0)))["wanserve_disk_free_bytes", "data"] < 64 * 1024
+    )
+
+
+def test_every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape(
+    store, clock, told_of_stores, two_gpus, tmp_path
+):
     attempts = AttemptMetrics("here")
     for job in finish_one_of_each(store, clock):
         attempts.observe(job)
     with pytest.raises(MetricsPortError), serving("256.0.0.1", free_port()):
         pass
     port = free_port()
-    with serving("127.0.0.1", port, told_of_stores, attempts, GpuMetrics()):
+    disks = DiskMetrics(Disks({"data": tmp_path}, 0))
+    with serving("127.0.0.1", port, told_of_stores, attempts, GpuMetrics(), disks):
         told = {name for name, *_ in parsed(httpx.get(f"http://127.0.0.1:{port}/metrics").text)}
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/metrics")

@@ -21,8 +21,8 @@ def test_a_run_that_comes_through_ends_the_waits():
 
 def test_a_worker_that_shuts_down_does_not_wait():
     waited: list[float] = []
-    recovery = Recovery(lambda: bool(waited), waited.append)
+    recovery = Recovery(lambda: bool(waited), wait=waited.append)
     for _ in range(5):
         recovery.failed()
-    recovery.pause()
+    assert not recovery.pause()
     assert waited == [0.5]

@@ -14,6 +14,7 @@ import pytest
 import workers.upload
 from jobs.artifacts import Artifact
 from jobs.artifacts_local import LocalArtifactStore
+from jobs.disks import Disks
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
 from jobs.logs import current_facts
 from jobs.policy import Policy
@@ -134,7 +135,10 @@ class Bench:
         checkpointing = Checkpointing(self.artifacts, directory / "models", AtOnce(), every_seconds)
         self.before_encode: Callable[[int], None] = lambda _job: None
         keeper = DirectKeeper(self.store, self.dispatcher, self.clock)
-        recovery = Recovery(lambda: True)  # as a worker that leaves, it does not wait
+        self.free_bytes = 10
+        self.while_waiting: Callable[[], None] = lambda: None
+        disks = Disks({"data": Path()}, 10, lambda _: self.free_bytes)
+        recovery = Recovery(self._is_leaving, disks, lambda _: self.while_waiting())
         outcome = Outcome(self.store, Attempts(self.dispatcher, patience_seconds=0), keeper, recovery)
         self.finisher = Finisher(self.store, self.artifacts, outcome, self._encode)
         self.runner = Runner(
@@ -150,6 +154,9 @@ class Bench:
             checkpointing=checkpointing,
             previews=lambda held: Previews(held.lease.job_id, self.artifacts, AtOnce(), held.note_preview),
         )
+
+    def _is_leaving(self) -> bool:
+        return self.drain.has_begun()
 
     def _encode(self, frames: Any, path: Path, fps: int, _audio: Any) -> None:
         self.before_encode(int(frames[0, 0, 0, 0]))
@@ -190,6 +197,51 @@ def impatient(tmp_path):
 def no_pauses(monkeypatch):
     """A store that fails is tried again at once."""
     monkeypatch.setattr(workers.upload, "time", Clock())
+
+
+class TestAFullDisk:
+    def test_keeps_the_worker_from_claiming_until_there_is_room(self, bench):
+        job_id, states = bench.submit(), []
+
+        def make_room() -> None:
+            states.append(bench.store.get(job_id).state)
+            bench.free_bytes = 10 if len(states) == 3 else 9
+
+        bench.free_bytes = 9
+        bench.while_waiting = make_room
+        assert bench.run(job_id).state == "completed"
+        assert states == ["queued"] * 3
+
+    def test_does_not_keep_a_worker_from_shutting_down_which_claims_nothing_then(self, bench):
+        bench.free_bytes = 0
+        bench.while_waiting = bench.drain.begin
+        assert bench.run(bench.submit()).state == "queued"
+
+    @pytest.mark.parametrize("kind", [OSError, ArtifactStoreUnavailableError])
+    def test_costs_a_job_that_it_broke_none_of_its_attempts(self, bench, kind):
+        def fill(_job: int) -> None:
+            bench.free_bytes = 0
+            raise OSError(28, "No space left on device") if kind is OSError else kind("Full.")
+
+        def make_room() -> None:
+            bench.free_bytes, bench.before_encode = 10, lambda _job: None
+
+        bench.before_encode, bench.while_waiting = fill, make_room
+        back = bench.run(bench.submit())
+        assert (back.state, back.attempt, back.failures) == ("queued", 1, 0)
+        done = bench.run(back.id)
+        assert (done.state, done.attempt, done.failures) == ("completed", 2, 0)
+        assert bench.log(back.id).count("queued") == 2
+
+    def test_that_has_room_again_without_the_job_is_the_jobs_own_fault_and_costs_an_attempt(self, bench):
+        def fill(_job: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        bench.before_encode = fill
+        back = bench.run(bench.submit())
+        assert (back.state, back.failures) == ("queued", 1)
+        assert back.error
+        assert back.error.code == "worker_disk"
 
 
 class TestAClaimedJob:
