@@ -42,7 +42,7 @@ check: setup ## Lint, types, import contracts
 	lint-imports
 	hadolint deploy/Dockerfile.*
 	check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/docker-compose.yml
-	pytest --quiet tests/unit/test_kubernetes.py
+	pytest --quiet tests/unit/test_kubernetes.py tests/integration/test_metrics.py -k 'kubernetes or alert or promtool'
 
 test: setup ## Every test, on real parts
 	pytest

@@ -66,6 +66,10 @@ class Registry:
         self._shelf = Shelf()
         self._warm: OrderedDict[str, _Warm] = OrderedDict()
         self._at_most: dict[str, Plan] = {}
+        self.loads = 0
+        """How often a model was loaded."""
+        self.evictions = 0
+        """How often a warm model went."""
 
     def load(self, task: str) -> Pipeline:
         """The pipeline of a task: its engine's, the warm one, or a fresh one.
@@ -86,6 +90,7 @@ class Registry:
             raise ModelNotInstalledError(task)
         warm = self._load(CATALOG[task], where, model)
         self._warm[task] = warm
+        self.loads += 1
         return warm.pipeline
 
     def lower(self, task: str) -> bool:
@@ -113,6 +118,7 @@ class Registry:
 
     def free(self) -> None:
         """Let go of every model and of the memory that it had."""
+        self.evictions += len(self._warm)
         self._warm.clear()
         _memory().free_memory()
 
@@ -174,6 +180,7 @@ class Registry:
     def _evict(self) -> None:
         task = next(iter(self._warm))
         del self._warm[task]  # not bound to a name here, which would keep its memory
+        self.evictions += 1
         _log.info("Letting go of %s, whose last use is longest ago", task)
         _memory().free_memory()
 

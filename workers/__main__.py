@@ -65,6 +65,7 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     artifacts = open_artifacts(settings)
     store = open_store(settings, artifacts)
     orphans = Orphans(store, artifacts, settings.upload_seconds)
+    attempts = AttemptMetrics(host, list(CATALOG))
     maintenance = Maintenance(
         store,
         artifacts,
@@ -72,9 +73,9 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
         list(CATALOG),
         [orphans.sweep],
         lease_seconds=settings.lease_seconds,
+        rescued=attempts.rescued,
     )
     sweeper = Thread(target=maintenance.run, args=(stopped, _SWEEP_SECONDS), name="maintenance")
-    attempts = AttemptMetrics(host)
     news = News(settings.redis_address, store, attempts.observe)
     listener = Thread(target=news.run, args=(stopped,), name="news")
     programs = [*worker_programs(gpus, queues, host), deliverer_program()]

@@ -10,7 +10,7 @@ from threading import Event, Thread
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
 from jobs.errors import JobsError, StoreUnavailableError
-from jobs.state import JobState
+from jobs.state import Job, JobState
 from jobs.store import JobStore
 
 # What one sweep sends for a queue, at most: enough for any fleet, and no flood for one that is away.
@@ -29,6 +29,7 @@ class Maintenance:
         queues: the queues whose messages are counted.
         more: duties of others that delete files, done at every sweep as well.
         lease_seconds: how long a lease lasts without a heartbeat.
+        rescued: told of each job that was rescued here.
         clock: seconds that only go up.
     """
 
@@ -41,6 +42,7 @@ class Maintenance:
         more: Sequence[Callable[[], None]] = (),
         *,
         lease_seconds: float,
+        rescued: Callable[[Job], None] = lambda _job: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -52,6 +54,7 @@ class Maintenance:
         self._away_since: float | None = None
         self._rescue_from = clock()
         self._more = more
+        self._rescued = rescued
         self._missing = dict.fromkeys(queues, 0)  # messages, at the last sweep
 
     def run(self, stopped: Event, every_seconds: float) -> None:
@@ -99,6 +102,7 @@ class Maintenance:
             return
         for job in self._store.rescue():
             _log.warning("Rescued job %s after attempt %d: %s", job.id, job.attempt, job.state)
+            self._rescued(job)
             if job.state is JobState.QUEUED:
                 self._dispatcher.nudge(job)
 

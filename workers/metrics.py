@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from jobs.state import Attempt, Job
+from jobs.state import Attempt, Job, JobState
 
 _MINUTES = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 _MEASURED = {
     "seconds_per_step": "wanserve_step_seconds",
-    "load_seconds": "wanserve_model_load_seconds",
     "encode_seconds": "wanserve_encode_seconds",
     "upload_seconds": "wanserve_upload_seconds",
 }
+# A rate tells nothing of a counter's first step unless it was there before: those that alerts look at are.
+_WATCHED = ("completed", "worker_lost", "device_fault", "artifact_store_unavailable")
 
 
 class AttemptMetrics(Collector):
@@ -25,9 +26,10 @@ class AttemptMetrics(Collector):
 
     Args:
         host: the machine in the names of its workers; the attempts of others are theirs to count.
+        queues: those whose counters are told from the start.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, queues: Sequence[str] = ()) -> None:
         self._at_host = f"@{host}"
         self._registry = CollectorRegistry()
         self._attempts = Counter(
@@ -35,6 +37,20 @@ class AttemptMetrics(Collector):
             "Attempts that ended: completed, cancelled, released, or the code of their error.",
             ["queue", "outcome"],
             registry=self._registry,
+        )
+        self._retries = self._counter("wanserve_retries", "Attempts that failed and are followed by another.")
+        self._rescues = self._counter(
+            "wanserve_rescues", "Jobs of any machine that were rescued here, their worker having gone silent."
+        )
+        self._loads = self._counter("wanserve_model_loads", "Models that jobs had to wait for.")
+        self._evictions = self._counter("wanserve_model_evictions", "Models that went to make room for them.")
+        for queue in queues:
+            for counter in (self._retries, self._rescues, self._loads, self._evictions):
+                counter.labels(queue)
+            for outcome in _WATCHED:
+                self._attempts.labels(queue, outcome)
+        self._load = self._histogram(
+            "wanserve_model_load_seconds", "Of those models, all of a job's.", _SECONDS
         )
         self._wait = self._histogram("wanserve_wait_seconds", "From submit to the first claim.", _MINUTES)
         self._run = self._histogram("wanserve_run_seconds", "From the claim to the end.", _MINUTES)
@@ -56,10 +72,23 @@ class AttemptMetrics(Collector):
         self._run.labels(job.queue).observe(attempt.ended_at - attempt.started_at)
         if attempt.number == 1:
             self._wait.labels(job.queue).observe(attempt.started_at - job.created_at)
+        if attempt.error and job.state is JobState.QUEUED:
+            self._retries.labels(job.queue).inc()
         measured = (job.result or {}).get("metrics", {})
+        self._evictions.labels(job.queue).inc(measured.get("models_evicted", 0))
+        if loaded := measured.get("models_loaded"):
+            self._loads.labels(job.queue).inc(loaded)
+            self._load.labels(job.queue).observe(measured["load_seconds"])
         for name, histogram in self._measured.items():
             if (seconds := measured.get(name)) is not None:
                 histogram.labels(job.queue).observe(seconds)
+
+    def rescued(self, job: Job) -> None:
+        """Count a job that this machine's maintenance rescued, whosever it was."""
+        self._rescues.labels(job.queue).inc()
+
+    def _counter(self, name: str, meaning: str) -> Counter:
+        return Counter(name, meaning, ["queue"], registry=self._registry)
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, meaning, ["queue"], registry=self._registry, buckets=buckets)

@@ -138,11 +138,16 @@ class Runner:
             self._registry.free()
 
     def _call(self, request: VideoRequest, run: Run) -> RawVideo:
-        start = time.perf_counter()
-        pipeline = self._registry.load(request.task)
-        load_seconds = time.perf_counter() - start
+        registry, start = self._registry, time.perf_counter()
+        loads, evictions = registry.loads, registry.evictions
+        pipeline = registry.load(request.task)
+        metrics = {
+            "load_seconds": time.perf_counter() - start,
+            "models_loaded": registry.loads - loads,
+            "models_evicted": registry.evictions - evictions,
+        }
         generated = pipeline.generate(request, run)
-        metrics = {"load_seconds": load_seconds, **generated.metrics}
+        metrics |= generated.metrics
         return RawVideo(generated.frames, request.fps, metrics, generated.audio)
 
     def _after_step(self, held: Hold, pace: Pace, step: int, steps: int) -> None:

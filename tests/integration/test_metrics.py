@@ -24,7 +24,9 @@ from jobs.store_redis import RedisJobStore, connect
 from jobs.webhook_store import WebhookStore
 from tests.e2e.conftest import free_port
 from tests.small_disk import SMALL_DISK_BYTES, fill
+from tests.unit.worker_parts import NotedNudges
 from workers.gpu_metrics import GpuMetrics
+from workers.maintenance import Maintenance
 from workers.metrics import AttemptMetrics
 from workers.news import News
 
@@ -124,6 +126,7 @@ def finish_one_of_each(store, clock):
     done = claim(store)
     clock.time += 3
     metrics = {"seconds_per_step": 0.7, "load_seconds": 20.0, "encode_seconds": 1, "upload_seconds": 2}
+    metrics |= {"models_loaded": 1, "models_evicted": 2}
     yield store.succeed(done.lease, {"metrics": metrics})
     submit(store, 2)
     yield store.retry(claim(store).lease, JobError("device_fault", "broke"))
@@ -143,11 +146,44 @@ def test_every_attempt_of_this_machine_is_counted_once_by_its_outcome(store, clo
     told = samples(metrics)
     outcomes = {labels[0]: told[name, *labels] for name, *labels in told if name == "wanserve_attempts_total"}
     assert outcomes == {"released": 1, "device_fault": 2, "completed": 1, "worker_lost": 1}
+    assert told["wanserve_retries_total", QUEUE] == 3
+    assert told["wanserve_model_loads_total", QUEUE] == 1
+    assert told["wanserve_model_evictions_total", QUEUE] == 2
     assert told["wanserve_wait_seconds_count", QUEUE] == 3
     assert told["wanserve_wait_seconds_sum", QUEUE] == 8
     assert told["wanserve_run_seconds_sum", QUEUE] == 63
     assert told["wanserve_step_seconds_bucket", "1.0", QUEUE] == 1
     assert told["wanserve_model_load_seconds_sum", QUEUE] == 20
+
+
+def test_what_a_warm_model_took_to_load_is_no_load(store, clock):
+    metrics = AttemptMetrics("here", [QUEUE])
+    submit(store, 1)
+    told = {"load_seconds": 0.0, "models_loaded": 0, "models_evicted": 0}
+    metrics.observe(store.succeed(claim(store).lease, {"metrics": told}))
+    assert samples(metrics)["wanserve_model_loads_total", QUEUE] == 0
+    assert ("wanserve_model_load_seconds_count", QUEUE) not in samples(metrics)
+
+
+def test_rescues_are_counted_by_whoever_made_them_whosever_the_worker_was(store, clock):
+    metrics = AttemptMetrics("here", [QUEUE])
+    assert samples(metrics)["wanserve_rescues_total", QUEUE] == 0
+    submit(store, 1)
+    claim(store, "gpu0@a-machine-that-died")
+    clock.time += 60
+    dispatcher = NotedNudges()
+    artifacts = LocalArtifactStore(Path("nowhere"))
+    Maintenance(store, artifacts, dispatcher, [QUEUE], lease_seconds=30, rescued=metrics.rescued).rescue()
+    assert samples(metrics)["wanserve_rescues_total", QUEUE] == 1
+    assert dispatcher.nudged == ["job_1"]
+
+
+def test_every_outcome_that_an_alert_looks_at_is_told_from_the_start():
+    told = samples(AttemptMetrics("here", [QUEUE]))
+    rules = (DEPLOY / "monitoring" / "alerts.yml").read_text()
+    named = {code for names in re.findall(r'outcome=~?"([^"]*)"', rules) for code in names.split("|")}
+    assert named
+    assert all(("wanserve_attempts_total", code, QUEUE) in told for code in named)
 
 
 def test_news_of_jobs_arrive_as_they_end(redis_url, store):
@@ -202,7 +238,7 @@ def test_disks_tell_how_much_room_there_is_and_is_to_be(tmp_path, small_disk):
 def test_every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape(
     store, clock, told_of_stores, two_gpus, tmp_path
 ):
-    attempts = AttemptMetrics("here")
+    attempts = AttemptMetrics("here", [QUEUE])
     for job in finish_one_of_each(store, clock):
         attempts.observe(job)
     with pytest.raises(MetricsPortError), serving("256.0.0.1", free_port()):
@@ -236,6 +272,20 @@ def test_alerts_and_dashboard_can_be_read_and_each_alert_is_explained():
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool (Debian's prometheus) is not installed")
 def test_promtool_finds_no_fault_in_the_rules_and_the_configuration():
     subprocess.run(["promtool", "check", "config", DEPLOY / "monitoring" / "prometheus.yml"], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool (Debian's prometheus) is not installed")
+def test_each_alert_rings_when_it_should_and_at_no_other_time():
+    subprocess.run(["promtool", "test", "rules", "alerts_test.yml"], cwd=DEPLOY / "monitoring", check=True)
+
+
+def test_each_alert_is_heard_and_kept_silent_in_the_tests():
+    rules = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yml").read_text())["groups"][0]["rules"]
+    runs = yaml.safe_load((DEPLOY / "monitoring" / "alerts_test.yml").read_text())["tests"]
+    looked_at = [
+        (one["alertname"], bool(one.get("exp_alerts"))) for run in runs for one in run["alert_rule_test"]
+    ]
+    assert set(looked_at) == {(rule["alert"], heard) for rule in rules for heard in (True, False)}
 
 
 def test_the_compose_project_scrapes_the_port_that_it_sets():

@@ -1,4 +1,4 @@
-"""What deploy/kubernetes says, held to the schemas of Kubernetes and KEDA, and to the code."""
+"""deploy/kubernetes, held to the schemas of Kubernetes, KEDA and the Prometheus operator, and to the code."""
 
 import json
 import subprocess
@@ -12,15 +12,20 @@ import pytest
 import yaml
 
 from jobs.settings import JobsSettings
+from scripts.prometheus_rule import SOURCE, TARGET, prometheus_rule
 from wan_models.catalog import CATALOG
 from workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
+OPERATOR_FILES = [FOLDER / "monitor.yaml", FOLDER / "alerts.yaml"]
 FILES = sorted(
-    path for path in FOLDER.rglob("*.yaml") if path.name not in {"kustomization.yaml", "monitor.yaml"}
+    path
+    for path in FOLDER.rglob("*.yaml")
+    if path.name != "kustomization.yaml" and path not in OPERATOR_FILES
 )
 SCALED_OBJECT = json.loads((ROOT / "tests/data/keda.sh_scaledobjects.json").read_text())
+OPERATOR = json.loads((ROOT / "tests/data/monitoring.coreos.com.json").read_text())
 
 
 def documents(kind: str) -> Iterator[dict[str, Any]]:
@@ -34,6 +39,48 @@ def test_kubernetes_takes_it_as_it_is(path):
     checked = subprocess.run([program, "--strict", path], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "INFO" in checked.stdout + checked.stderr
+
+
+def operator_documents() -> Iterator[dict[str, Any]]:
+    for path in OPERATOR_FILES:
+        yield from yaml.safe_load_all(path.read_text())
+
+
+def test_the_prometheus_operator_takes_its_own_as_they_are():
+    for one in operator_documents():
+        jsonschema.validate(one, OPERATOR[one["kind"]])
+    assert {one["kind"] for one in operator_documents()} == {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "PrometheusRule"])
+def test_a_slip_of_the_pen_would_be_found(kind):
+    one = next(one for one in operator_documents() if one["kind"] == kind)
+    one["spec"]["endpoint"] = []
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(one, OPERATOR[kind])
+
+
+def test_what_is_monitored_is_there_with_a_port_of_that_name():
+    services = list(documents("Service"))
+    pods = [one["spec"]["template"] for one in documents("Deployment")]
+    ports = {
+        "ServiceMonitor": [(s["metadata"].get("labels", {}), s["spec"]["ports"]) for s in services],
+        "PodMonitor": [(p["metadata"]["labels"], p["spec"]["containers"][0].get("ports", [])) for p in pods],
+    }
+    for one in operator_documents():
+        if one["kind"] == "PrometheusRule":
+            continue
+        wanted = one["spec"]["selector"]["matchLabels"].items()
+        endpoints = one["spec"].get("endpoints") or one["spec"]["podMetricsEndpoints"]
+        found = [named for labels, named in ports[one["kind"]] if wanted <= labels.items()]
+        assert found
+        assert all(endpoints[0]["port"] in {port["name"] for port in named} for named in found)
+
+
+def test_the_alerts_are_those_of_their_one_source():
+    assert TARGET.read_text() == prometheus_rule()
+    (rule,) = (one for one in operator_documents() if one["kind"] == "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load(SOURCE.read_text())
 
 
 def test_the_kustomization_names_every_file_but_the_example_of_a_secret():

@@ -293,6 +293,8 @@ class TestAClaimedJob:
         assert set(job.result["metrics"]) == {
             "queue_seconds",
             "load_seconds",
+            "models_loaded",
+            "models_evicted",
             "denoise_seconds",
             "peak_memory_mb",
             "encode_seconds",
