@@ -131,15 +131,22 @@ def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation 
 
 
 def write(new: NewJob, parts: Parts) -> Job:
-    """The new job, or the one that answers for it. One that is reused must still have its video."""
-    job = parts.store.submit(new)
-    if not new.reuse or job.id == new.id or job.result is None:
-        return job
+    """The new job, or the one that answers for it. One that is reused must still have its video.
+
+    That is looked at first: the submit binds the idempotency key to whichever job it answers with.
+    """
+    if new.reuse:
+        finished = parts.store.finished(new.tenant, new.digest)
+        new = replace(new, reuse=finished is not None and _has_video(finished, parts.artifacts))
+    return parts.store.submit(new)
+
+
+def _has_video(job: Job, artifacts: ArtifactStore) -> bool:
     try:
-        parts.artifacts.stat(job.result["artifact"])
+        artifacts.stat((job.result or {})["artifact"])
     except ArtifactNotFoundError:
-        return parts.store.submit(replace(new, reuse=False, idempotency=None))
-    return job
+        return False
+    return True
 
 
 @contextmanager

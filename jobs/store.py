@@ -182,6 +182,10 @@ class JobStore(Protocol):
         """Seconds that a tenant's attempts took which ended today (UTC), but for those of lost workers."""
         ...
 
+    def finished(self, tenant: str, digest: str) -> Job | None:
+        """The newest completed job of a tenant that has this digest, or None: what a reuse is answered with."""
+        ...
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         """How long jobs of this queue take lately, claim to success, by pace key; ``ANY_KIND`` is any job."""
         ...

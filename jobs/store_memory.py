@@ -292,6 +292,11 @@ class MemoryJobStore:
         with self._lock:
             return self._spent[tenant, self.now() // _DAY]
 
+    def finished(self, tenant: str, digest: str) -> Job | None:
+        with self._lock:
+            done = self._results.get((tenant, digest)) if digest else None
+            return self._jobs.get(done) if done else None
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         with self._lock:
             return {kind: pace for (of, kind), pace in self._paces.items() if of == queue}
@@ -428,11 +433,11 @@ class MemoryJobStore:
             return entry.job_id
         if wanted and entry and entry.job_id is None and entry.token != wanted.token:
             raise KeyReservedError
-        done = self._results.get((new.tenant, new.digest)) if new.reuse and new.digest else None
-        if done not in self._jobs:
+        done = self.finished(new.tenant, new.digest) if new.reuse else None
+        if done is None:
             return None
-        self._use_key(new, done)
-        return done
+        self._use_key(new, done.id)
+        return done.id
 
     def _key(self, tenant: str, key: str) -> _KeyEntry | None:
         entry = self._keys.get((tenant, key))

@@ -213,6 +213,10 @@ class RedisJobStore:
     def spent(self, tenant: str) -> float:
         return int(self._call("spent", tenant)[1]) / 1000
 
+    def finished(self, tenant: str, digest: str) -> Job | None:
+        answer = self._run("finished", tenant, digest)
+        return None if answer[0] == b"refused" else job_of(answer)
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         with unavailable():
             learned: dict[Any, Any] = self._redis.hgetall(self._key("pace", queue))

@@ -272,6 +272,12 @@ local function use_key(new, tenant, id)
   write_key(key('keys', tenant .. ':' .. new.key), entry, new.key_ms)
 end
 
+-- The completed job of a digest, or nil.
+local function finished(tenant, digest)
+  local id = redis.call('HGET', key('results', tenant), digest)
+  return id and fetch(id)
+end
+
 -- The job that a submit was already answered with, or may be answered with at no cost; or a refusal.
 local function settled(new, tenant)
   local entry = new.key and key_entry(key('keys', tenant .. ':' .. new.key))
@@ -282,8 +288,8 @@ local function settled(new, tenant)
   elseif entry and entry.token ~= new.token then
     return { 'refused', 'key reserved', '' }
   end
-  local done = new.reuse and fetch(redis.call('HGET', key('results', tenant), new.record.digest) or '')
-  if not done or done.state ~= 'completed' then return nil end
+  local done = new.reuse and finished(tenant, new.record.digest)
+  if not done then return nil end
   use_key(new, tenant, done.id)
   return view(done)
 end
@@ -389,10 +395,10 @@ function verbs.claim(queue, worker, lease, nonce, caps)
     local job = fetch(id)
     if not job then
       dequeue(queue, tenant, id) -- its record was deleted by hand
-    elseif job.deadline and job.attempt == '0' and tonumber(job.deadline) <= now then
-      expire(job) -- a job that ran before has no deadline left to miss
     elseif room(tenant, 'in_progress', caps) == 0 then
       passed_over = passed_over + 1
+    elseif job.deadline and job.attempt == '0' and tonumber(job.deadline) <= now then
+      expire(job) -- a job that ran before has no deadline left to miss
     else
       return grant(job, worker, lease, nonce)
     end
@@ -560,6 +566,12 @@ function verbs.set_retention(tenant, milliseconds)
   redis.call('HDEL', P .. 'retentions', tenant)
   if milliseconds ~= '' then redis.call('HSET', P .. 'retentions', tenant, milliseconds) end
   return { 'ok' }
+end
+
+function verbs.finished(tenant, digest)
+  local job = finished(tenant, digest)
+  if not job then return refuse_missing() end
+  return view(job)
 end
 
 function verbs.get(id)

@@ -181,6 +181,15 @@ class TestClaim:
         assert store.claim(QUEUE, "w1").id == "job_0003"
         assert [store.get(f"job_000{number}").state for number in (1, 2)] == ["expired", "expired"]
 
+    def test_leaves_what_a_cap_holds_back_to_the_sweep_that_expires_it(self, store, clock):
+        store.set_caps("acme", Caps(in_progress=1))
+        claimed(store, 1, tenant="acme")
+        submitted(store, 2, tenant="acme", expires_in=60)
+        clock.pass_seconds(60)
+        assert store.claim(QUEUE, "w2") is None
+        assert store.get("job_0002").state == "queued"
+        assert [job.id for job in store.expire()] == ["job_0002"]
+
     def test_ignores_the_deadline_of_a_job_that_already_ran(self, store, clock):
         job = claimed(store, expires_in=60)
         store.release(job.lease)
@@ -782,6 +791,18 @@ class TestReuse:
         store.succeed(running.lease, {})
         store.remove(running.id)
         assert submitted(store, 3, digest="d", reuse=True).id == "job_0003"
+
+    def test_tells_beforehand_which_job_it_would_answer_with(self, store):
+        first, done = (
+            store.succeed(claimed(store, number, digest="d").lease, {"number": number}) for number in (1, 2)
+        )
+        assert store.finished("default", "d") == done
+        assert [store.finished(*other) for other in (("acme", "d"), ("default", "e"), ("default", ""))] == [
+            None
+        ] * 3
+        store.remove(done.id)
+        assert store.finished("default", "d") is None
+        assert store.get(first.id) == first
 
     def test_counts_for_the_idempotency_key(self, store):
         done = store.succeed(claimed(store, 1, digest="d").lease, {})

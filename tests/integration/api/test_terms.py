@@ -146,6 +146,8 @@ class TestReuse:
         gateway.parts.artifacts.delete(done.result["artifact"])
         answer = post(gateway, "a", base_seed=7, reuse=True)
         assert (answer.status_code, answer.json()["id"] != first["id"]) == (202, True)
+        assert post(gateway, "a", base_seed=7, reuse=True).json()["id"] == answer.json()["id"]
+        assert len(gateway.nudged) == 2
 
 
 class TestACap:
