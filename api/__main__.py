@@ -20,6 +20,7 @@ from jobs.connect import open_keys, open_store, open_webhooks
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.metrics import DiskMetrics, MetricsPortError, StoreMetrics, serving
+from jobs.scratch import sweep_scratch
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
 from wan_models.engines import EnginesError
@@ -67,6 +68,7 @@ def main() -> None:
     allow_many_connections()
     configure_logging(settings.log_level)
     end_with_keeper()
+    sweep_scratch()
     try:
         check_exposure(settings, open_keys(settings))
         read_loras(settings.loras_dir)

@@ -7,7 +7,6 @@ import mimetypes
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from api.inputs.sources import SourceError, Sources
 from api.parts import Parts
 from api.refusals import NeighbourFailedError, NeighbourRefusedError
+from jobs.scratch import scratch
 from routing.intents import Service
 from routing.query import RouteQuery
 from routing.route import Route
@@ -94,8 +94,8 @@ def _inlined_part(part: dict[str, Any], tenant: str, sources: Sources) -> dict[s
 
 @contextmanager
 def _fetched(source: str, field: str, tenant: str, sources: Sources) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="wanserve-forward-") as folder:
-        file = Path(folder, "file")
+    with scratch("forward") as folder:
+        file = folder / "file"
         try:
             sources.fetch(source, tenant, file)
         except SourceError as error:

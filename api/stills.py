@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from api.refusals import VideoNotReadyError
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactNotFoundError
+from jobs.scratch import scratch
 from jobs.state import Job
 from wan_models.stills import Still, make_still
 
@@ -27,8 +25,8 @@ def still_of(job: Job, kind: Still, artifacts: ArtifactStore) -> bytes:
         return _read(artifacts, key)
     except ArtifactNotFoundError:
         pass
-    with TemporaryDirectory(prefix="wanserve-still-") as scratch:
-        video, picture = Path(scratch, "video.mp4"), Path(scratch, f"picture{kind.suffix}")
+    with scratch("still") as folder:
+        video, picture = folder / "video.mp4", folder / f"picture{kind.suffix}"
         with artifacts.read(job.result["artifact"]) as stream, video.open("wb") as file:
             file.writelines(stream)
         make_still(kind, video, picture)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from jobs.artifacts import ArtifactStore
+from jobs.scratch import scratch
 from jobs.state import Job
 
 _FOLDER = "in"
@@ -47,7 +47,7 @@ def local_inputs(artifacts: ArtifactStore, keys: Mapping[str, str]) -> Iterator[
         ArtifactNotFoundError: one is gone.
         ArtifactStoreUnavailableError: the store cannot be reached.
     """
-    with TemporaryDirectory(prefix="wanserve-inputs-") as folder:
+    with scratch("inputs") as folder:
         files = {name: Path(folder, Path(key).name) for name, key in keys.items()}
         for name, key in keys.items():
             with artifacts.read(key) as stream, files[name].open("xb") as file:

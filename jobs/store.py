@@ -183,7 +183,7 @@ class JobStore(Protocol):
         ...
 
     def finished(self, tenant: str, digest: str) -> Job | None:
-        """The newest completed job of a tenant that has this digest, or None: what a reuse is answered with."""
+        """The newest completed job of a tenant with this digest, or None: what a reuse is answered with."""
         ...
 
     def paces(self, queue: str) -> Mapping[str, Pace]:

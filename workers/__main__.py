@@ -17,6 +17,7 @@ from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.metrics import DiskMetrics, MetricsPortError, serving
+from jobs.scratch import sweep_scratch
 from jobs.settings import load_settings
 from wan_models.catalog import CATALOG
 from wan_models.engines import Engines, EnginesError, read_engines
@@ -30,9 +31,12 @@ from workers.metrics import AttemptMetrics
 from workers.news import News
 from workers.orphans import Orphans
 from workers.processes import ProcessKeeper, Program, stop_on_signals
+from workers.seldom import seldom
 from workers.settings import WorkerSettings
 
 _SWEEP_SECONDS = 1.0
+_ORPHANS_SECONDS = 600.0
+_SCRATCH_SECONDS = 60.0
 _STOP_MARGIN_SECONDS = 30.0  # for the step under way and the video being finished, beyond the drain
 
 
@@ -71,7 +75,7 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
         artifacts,
         dispatcher,
         list(CATALOG),
-        [orphans.sweep],
+        [seldom(orphans.sweep, _ORPHANS_SECONDS), seldom(sweep_scratch, _SCRATCH_SECONDS)],
         lease_seconds=settings.lease_seconds,
         rescued=attempts.rescued,
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import ExitStack
 from contextvars import copy_context
 from pathlib import Path
-from tempfile import mkdtemp
 
 from jobs.artifacts import ArtifactStore
 from jobs.checkpoints import checkpoint_key, forget_checkpoints, newest_checkpoint
 from jobs.errors import JobsError
+from jobs.scratch import scratch
 from jobs.state import Lease
 from wan_models.checkpoints import fingerprint
 from wan_models.models_dir import model_path
@@ -57,6 +57,7 @@ class JobCheckpoints:
         self._saved_at = clock()
         self._saving: Future[None] | None = None
         self._newest: str | None = None
+        self._open = ExitStack()
         self._folder: Path | None = None
 
     def resume(self) -> Path | None:
@@ -101,9 +102,8 @@ class JobCheckpoints:
         """Wait for the last save, and leave nothing on this machine."""
         if self._saving:
             self._saving.result()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._open.close()
+        self._folder = None
 
     def _save(self, step: int, write: Callable[[Path], None]) -> None:
         try:
@@ -122,7 +122,7 @@ class JobCheckpoints:
 
     def _scratch(self) -> Path:
         if self._folder is None:
-            self._folder = Path(mkdtemp(prefix="wanserve-checkpoints-"))
+            self._folder = self._open.enter_context(scratch("checkpoints"))
         return self._folder
 
 

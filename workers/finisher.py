@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobs.artifacts import ArtifactStore
+from jobs.scratch import scratch
 from jobs.store import JobStore
 from workers.lease import Hold
 from workers.outcome import Outcome
@@ -66,8 +66,8 @@ class Finisher:
         self._thread.shutdown()
 
     def _finish(self, held: Hold, video: RawVideo) -> None:
-        with self._outcome.of(held), TemporaryDirectory(prefix="wanserve-") as scratch:
-            file = Path(scratch) / "video.mp4"
+        with self._outcome.of(held), scratch("video") as folder:
+            file = folder / "video.mp4"
             metrics = dict(video.metrics)
             held.report("encoding")
             metrics["encode_seconds"] = _seconds(

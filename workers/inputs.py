@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactNotFoundError
 from jobs.inputs import input_key, local_inputs
+from jobs.scratch import scratch
 from wan_models.request import VideoRequest
 from wan_models.speech import Speaker, VoiceSample
 
@@ -62,10 +62,10 @@ class JobInputs:
         samples = {name: key for name, key in request.inputs.items() if name == _VOICE}
         with (
             local_inputs(self._artifacts, samples) as files,
-            TemporaryDirectory(prefix="wanserve-speech-") as folder,
+            scratch("speech") as folder,
         ):
             audio = files.get(_VOICE)
             sample = VoiceSample(audio, request.tts_prompt_text) if audio else None
-            target = Path(folder, "speech.wav")
+            target = folder / "speech.wav"
             self._speaker.speak(text, target, sample)
             self._artifacts.put(key, target)

@@ -14,7 +14,6 @@ from jobs.inputs import job_of_input
 from jobs.store import JobStore
 from jobs.uploads import UPLOADS, made_at
 
-EVERY_SECONDS = 600.0
 ORPHAN_AGE = timedelta(hours=1)
 """A submit stores its inputs first and writes its record next; none takes as long as this."""
 
@@ -45,17 +44,13 @@ class Orphans:
         self._artifacts = artifacts
         self._upload_age = timedelta(seconds=upload_seconds)
         self._clock = clock
-        self._due_at = clock()
 
     def sweep(self) -> None:
-        """Sweep if it is time again.
+        """Look at every file.
 
         Raises:
             JobsError: a store is away; what is left is for the next time.
         """
-        if self._clock() < self._due_at:
-            return
-        self._due_at = self._clock() + EVERY_SECONDS
         for artifact in self._artifacts.find():
             if self._is_orphan(artifact.key):
                 _log.info("Deleting %s, which nobody needs any more", artifact.key)

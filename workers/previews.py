@@ -6,12 +6,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from jobs.artifacts import ArtifactStore
 from jobs.errors import JobsError
 from jobs.previews import preview_key
+from jobs.scratch import scratch
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +46,8 @@ class Previews:
 
     def _save(self, step: int, picture: bytes) -> None:
         try:
-            with TemporaryDirectory(prefix="wanserve-preview-") as folder:
-                file = Path(folder, "preview.jpg")
+            with scratch("preview") as folder:
+                file = folder / "preview.jpg"
                 file.write_bytes(picture)
                 self._artifacts.put(preview_key(self._job_id, step), file)
             self._stored(step)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from api.inputs.sources import SourceError, Sources
 from jobs.disks import Disks, full_disk_told
+from jobs.scratch import scratch
 from wan_models.bodies import Animation, VideoBody
 from wan_models.errors import InvalidRequestError
 from wan_models.inspection import Inspector, UnfitMediaError
@@ -78,44 +78,44 @@ class Gatherer:
             yield {}
             return
         self._disks.check()
-        with full_disk_told(), TemporaryDirectory(prefix="wanserve-gather-") as name:
-            scratch, inputs = Path(name), dict[str, Input]()
+        with full_disk_told(), scratch("gather") as space:
+            inputs = dict[str, Input]()
             for field, source in body.given.items():
                 try:
-                    inputs |= self._one(body, field, files.get(field) or source, tenant, scratch)
+                    inputs |= self._one(body, field, files.get(field) or source, tenant, space)
                 except (SourceError, UnfitMediaError) as error:
                     self._disks.check()  # without room, nothing can be said of the file
                     raise InvalidRequestError(field, str(error)) from None
             yield inputs
 
     def _one(
-        self, body: VideoBody, field: str, source: Path | str, tenant: str, scratch: Path
+        self, body: VideoBody, field: str, source: Path | str, tenant: str, space: Path
     ) -> dict[str, Input]:
         name = body.sources[field]
         if name == "src_root":
-            return self._animation(self._folder(source, tenant, scratch), body, scratch)
-        return {name: self._inspect(_KINDS[name], self._file(source, tenant, scratch), scratch)}
+            return self._animation(self._folder(source, tenant, space), body, space)
+        return {name: self._inspect(_KINDS[name], self._file(source, tenant, space), space)}
 
-    def _file(self, source: Path | str, tenant: str, scratch: Path) -> Path:
+    def _file(self, source: Path | str, tenant: str, space: Path) -> Path:
         if isinstance(source, Path):
             return source
-        fetched = scratch / uuid4().hex
+        fetched = space / uuid4().hex
         self._sources.fetch(source, tenant, fetched)
         return fetched
 
-    def _inspect(self, kind: MediaKind, file: Path, scratch: Path) -> Input:
-        kept = scratch / uuid4().hex
+    def _inspect(self, kind: MediaKind, file: Path, space: Path) -> Input:
+        kept = space / uuid4().hex
         return Input(kept, self._inspector.inspect(kind, file, kept))
 
-    def _folder(self, source: Path | str, tenant: str, scratch: Path) -> Path:
+    def _folder(self, source: Path | str, tenant: str, space: Path) -> Path:
         """The files of an animation in a folder of ours: copied from one, or unpacked."""
         if isinstance(source, str) and self._sources.is_folder(source):
-            copied = scratch / uuid4().hex
+            copied = space / uuid4().hex
             self._sources.folder(source, tuple(FOLDER_INPUTS), copied)
             return copied
-        return self._inspect(MediaKind.ARCHIVE, self._file(source, tenant, scratch), scratch).path
+        return self._inspect(MediaKind.ARCHIVE, self._file(source, tenant, space), space).path
 
-    def _animation(self, folder: Path, body: VideoBody, scratch: Path) -> dict[str, Input]:
+    def _animation(self, folder: Path, body: VideoBody, space: Path) -> dict[str, Input]:
         """Each file of the folder that the task looks at: only a replacement has a background and a mask."""
         replacing = isinstance(body, Animation) and body.replace_flag
         unused = () if replacing else ("bg", "mask")
@@ -123,7 +123,7 @@ class Gatherer:
         for file, (name, kind) in FOLDER_INPUTS.items():
             if name not in unused and (folder / file).exists():
                 try:
-                    inputs[name] = self._inspect(kind, folder / file, scratch)
+                    inputs[name] = self._inspect(kind, folder / file, space)
                 except UnfitMediaError as error:
                     raise UnfitMediaError(f"{file}: {error}") from None
         return inputs

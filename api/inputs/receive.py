@@ -6,7 +6,6 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from anyio import to_thread
@@ -18,6 +17,7 @@ from api.form import MEDIA_TYPE as FORM
 from api.form import read_form, typed_fields
 from api.inputs.intake import Intake
 from api.refusals import UnsupportedMediaTypeError
+from jobs.scratch import scratch
 from wan_models.bodies import VideoBody
 from wan_models.errors import InvalidRequestError
 
@@ -47,13 +47,13 @@ async def received(
         yield kind.model_validate(await read_json(request, intake.patience)), {}
         return
     async with read_form(request, intake) as form:
-        with TemporaryDirectory(prefix="wanserve-form-") as folder:
+        with scratch("form") as folder:
             files = {}
             for name, upload in form.files.items():
                 field = _field_of(kind, name)
                 if field in files or field in form.fields:
                     raise InvalidRequestError(field, "It was sent twice.")
-                files[field] = Path(folder, field)
+                files[field] = folder / field
                 await to_thread.run_sync(save, upload, files[field])
             named = {field: f"{_FROM_FORM}{field}" for field in files}
             yield kind.model_validate(typed_fields(kind, form.fields) | named), files

@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from anyio import to_thread
@@ -19,6 +18,7 @@ from api.inputs.intake import Intake
 from api.inputs.receive import save
 from api.openai.fields import ACCEPTED_FILES, unwrapped
 from api.refusals import UnsupportedMediaTypeError
+from jobs.scratch import scratch
 from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo
 from wan_models.errors import InvalidRequestError
 
@@ -45,13 +45,13 @@ async def received_fields(
         yield unwrapped(body), {}
         return
     async with read_form(request, intake) as form:
-        with TemporaryDirectory(prefix="wanserve-form-") as folder:
+        with scratch("form") as folder:
             files: dict[str, Path] = {}
             for name, upload in form.files.items():
                 field = _field_of(name)
                 if field in files:
                     raise InvalidRequestError(name, "It was sent twice.")
-                files[field] = Path(folder, field)
+                files[field] = folder / field
                 await to_thread.run_sync(save, upload, files[field])
             fields = {
                 name: value

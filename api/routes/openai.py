@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
@@ -30,6 +28,7 @@ from api.stills import still_of
 from api.submission import submit
 from api.video import video_response
 from jobs.keys import TENANT_PATTERN
+from jobs.scratch import scratch
 from jobs.state import Job, JobFilter
 from wan_models.catalog import ModelSpec
 from wan_models.errors import InvalidRequestError
@@ -201,8 +200,8 @@ async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..
     tenant = principal_of(request).tenant
 
     def work(reservation: Reservation | None) -> Job:
-        with TemporaryDirectory(prefix="wanserve-derived-") as folder, in_client_terms():
-            derived = make(folder=Path(folder))
+        with scratch("derived") as folder, in_client_terms():
+            derived = make(folder=folder)
             return submit(
                 derived.body,
                 parts,

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from anyio import open_file, to_thread
@@ -24,6 +23,7 @@ from api.principal import principal_of
 from api.refusals import PresignUnavailableError, UnsupportedMediaTypeError
 from api.schemas import PresignedUpload, PresignRequest, UploadView
 from jobs.disks import full_disk_told
+from jobs.scratch import scratch
 from wan_models.errors import InvalidRequestError
 from wan_models.media import FORMATS, HEAD_BYTES, Format, sniff
 
@@ -93,8 +93,8 @@ async def _received(request: Request, intake: Intake) -> AsyncIterator[Path]:
     if declared in _FORGEABLE:
         raise UnsupportedMediaTypeError(declared, f"{FORM} or application/octet-stream")
     intake.disks.check()
-    with full_disk_told(), TemporaryDirectory(prefix="wanserve-upload-") as folder:
-        file = Path(folder, "file")
+    with full_disk_told(), scratch("upload") as folder:
+        file = folder / "file"
         if declared == FORM:
             async with read_form(request, intake) as form:
                 for name in (*form.files, *form.fields):

@@ -12,7 +12,7 @@ from jobs.state import NewJob
 from jobs.store_memory import MemoryJobStore
 from jobs.uploads import made_at, upload_key
 from tests.unit.worker_parts import Clock
-from workers.orphans import EVERY_SECONDS, Orphans
+from workers.orphans import Orphans
 
 HOUR = 3600.0
 UPLOAD_SECONDS = 24 * HOUR
@@ -57,7 +57,6 @@ def test_the_inputs_of_a_job_stay_until_it_ends(bench):
     bench.orphans.sweep()
     assert bench.keys() == [key]
     bench.store.cancel(job_id)
-    bench.clock.sleep(EVERY_SECONDS)
     bench.orphans.sweep()
     assert bench.keys() == []
 
@@ -89,17 +88,6 @@ def test_what_is_not_ours_to_judge_stays(bench):
     strange = [bench.put(key) for key in ("other/in/image.png", "uploads/default/notes.txt")]
     bench.orphans.sweep()
     assert bench.keys() == strange
-
-
-def test_it_looks_only_now_and_then(bench):
-    bench.orphans.sweep()
-    key = bench.put(upload_key("default", bench.new_id("asset", age=UPLOAD_SECONDS + 60)))
-    bench.clock.sleep(EVERY_SECONDS - 1)
-    bench.orphans.sweep()
-    assert bench.keys() == [key]
-    bench.clock.sleep(1)
-    bench.orphans.sweep()
-    assert bench.keys() == []
 
 
 def test_ids_tell_when_they_were_made():

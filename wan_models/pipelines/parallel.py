@@ -7,12 +7,14 @@ same requests in step. A step is taken by all or by none: behind each one the le
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from fcntl import LOCK_SH, flock
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -57,7 +59,9 @@ class ParallelPipeline:
     def __init__(
         self, where: str, path: Path, options: PipelineOptions, follower: Sequence[str] = FOLLOWER
     ) -> None:
-        scratch = Path(mkdtemp(prefix="wanserve-parallel-"))
+        scratch = Path(mkdtemp(prefix="wanserve-scratch-parallel-"))
+        lock = os.open(scratch, os.O_RDONLY)
+        flock(lock, LOCK_SH)  # so that it is swept if this process is killed, see jobs/scratch.py
         plain = replace(options, loras=dict(options.loras), shared=dict(options.shared))
         told = {"where": where, "path": str(path), "options": OPTIONS.dump_python(plain, mode="json")}
         processes = [
@@ -65,7 +69,7 @@ class ParallelPipeline:
             for rank in range(1, options.context_parallel)
         ]
         self._followers = processes
-        self._end = finalize(self, _end, processes, scratch)
+        self._end = finalize(self, _end, processes, scratch, lock)
         try:
             join(0, options.context_parallel, scratch / "rendezvous")
             self._pipeline = load(where, path, options)
@@ -186,7 +190,7 @@ def _tell(process: subprocess.Popen[str], task: Mapping[str, Any]) -> None:
         raise DeviceFaultError(f"A process of a parallel run has gone: {error}") from error
 
 
-def _end(processes: Sequence[subprocess.Popen[str]], scratch: Path) -> None:
+def _end(processes: Sequence[subprocess.Popen[str]], scratch: Path, lock: int) -> None:
     for process in processes:
         process.kill()
     for process in processes:
@@ -197,3 +201,4 @@ def _end(processes: Sequence[subprocess.Popen[str]], scratch: Path) -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
     rmtree(scratch, ignore_errors=True)
+    os.close(lock)

@@ -35,6 +35,21 @@ def test_a_submitted_job_is_accepted_with_an_address_and_a_time_to_ask_again(gat
     assert gateway.client.get(answer.headers["location"]).json() == job
 
 
+@pytest.mark.parametrize(
+    ("url", "body"),
+    [
+        (URL, BODY),
+        ("/batches", {"request": BODY}),
+        ("/v1/videos", {"prompt": "A cat", "size": "128x64"}),
+        ("/api/v1/route", {"query": "A video of a cat", "execute": True}),
+    ],
+)
+def test_a_request_without_files_needs_no_room_for_temporary_files(gateway, monkeypatch, url, body):
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    assert gateway.client.post(url, json=body).is_success
+    assert len(gateway.nudged) == 1
+
+
 def test_the_job_object_has_exactly_the_promised_fields(gateway):
     job = gateway.submit(base_seed=42)
     assert list(job) == [
