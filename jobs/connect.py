@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import gettempdir
-
 from pydantic import SecretStr
 
 from jobs.artifacts import ArtifactStore
@@ -13,6 +10,7 @@ from jobs.disks import Disks
 from jobs.keys import KeyStore
 from jobs.keys_redis import RedisKeyStore
 from jobs.limits import LimitStore
+from jobs.scratch import temporary_folder
 from jobs.settings import JobsSettings
 from jobs.store import JobStore
 from jobs.store_redis import connect
@@ -62,7 +60,7 @@ def open_artifacts(settings: JobsSettings) -> ArtifactStore:
 
 def open_disks(settings: JobsSettings) -> Disks:
     """The disks of temporary files and, where something is embedded, of DATA_DIR."""
-    folders = {"temporary": Path(gettempdir())}
+    folders = {"temporary": temporary_folder()}
     if settings.s3_bucket is None or settings.redis_url is None:
         folders["data"] = settings.data_dir
     return Disks(folders, int(settings.disk_reserve_gb * 1e9))

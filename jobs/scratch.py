@@ -21,6 +21,14 @@ PREFIX = "wanserve-scratch-"
 _YOUNG_SECONDS = 60.0  # between being made and being locked, a folder looks like one that was left
 
 
+def temporary_folder() -> Path:
+    """Where temporary files go; on a full disk, where they would. A process has to start there, too."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:  # it is tried by writing to it
+        return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - nothing is made there by this name
+
+
 @contextmanager
 def scratch(purpose: str) -> Iterator[Path]:
     """A folder of this process's own, for as long as the context lasts. Its name tells the purpose.
@@ -41,7 +49,7 @@ def scratch(purpose: str) -> Iterator[Path]:
 
 def sweep_scratch(clock: Callable[[], float] = time.time) -> None:
     """Delete the folders of processes that have ended. Those of others are in use, or not ours to touch."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in temporary_folder().glob(f"{PREFIX}*"):
         with suppress(OSError):
             _sweep(folder, clock() - _YOUNG_SECONDS)
 

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-from jobs.scratch import scratch, sweep_scratch
+from jobs.scratch import scratch, sweep_scratch, temporary_folder
 
 HOLD = """
 import sys
@@ -73,6 +74,14 @@ def test_a_folder_that_is_just_being_made_is_left_alone(temporary):
     (temporary / "wanserve-scratch-new").mkdir()
     sweep_scratch()
     assert [folder.name for folder in temporary.iterdir()] == ["wanserve-scratch-new"]
+
+
+def test_a_process_starts_where_no_temporary_file_can_be_written(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    sweep_scratch()
+    assert temporary_folder() == Path("/nowhere")
 
 
 def test_what_only_looks_like_one_is_left_alone(temporary):
