@@ -74,7 +74,8 @@ def main() -> None:
         read_loras(settings.loras_dir)
     except (EnginesError, ExposedError, LoraCatalogError) as error:
         sys.exit(str(error))
-    with open_parts(settings) as parts, _metrics(settings, parts):
+    parts = open_parts(settings)
+    with _metrics(settings, parts):
         config = uvicorn.Config(
             create_app(parts),
             host=settings.host,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,6 @@ from api.version import VERSION
 from api.watch import Watch
 from api.webhooks import Webhooks
 from jobs.connect import open_artifacts, open_keys, open_limits, open_store, open_webhooks
-from jobs.dispatch import Dispatcher
-from jobs.embedded import broker_url
 from jobs.outbound import Outbound
 from routing.desk import open_desk
 from wan_models.catalog import CATALOG
@@ -73,42 +71,39 @@ class Gateway(FastAPI):
         return self.openapi_schema
 
 
-@contextmanager
-def open_parts(settings: GatewaySettings) -> Iterator[Parts]:
+def open_parts(settings: GatewaySettings) -> Parts:
     """The parts that the settings choose. Nothing is connected before it is used."""
     artifacts = open_artifacts(settings)
     store = open_store(settings, artifacts)
     load = Load(store, CATALOG)
     watch = Watch(store.get, RedisFeed(settings.redis_address))
-    with closing(Dispatcher(broker_url(settings.redis_address))) as dispatcher:
-        yield Parts(
-            store=store,
-            artifacts=artifacts,
-            nudge=dispatcher.nudge,
-            models=Cached(
-                partial(served_models, settings.models_path, read_engines(settings.engines)),
-                MODELS_FRESH_SECONDS,
-            ),
-            load=load,
-            watch=watch,
-            follow=Follow(store, watch, load),
-            access=Access(
-                Keyring(open_keys(settings)),
-                anonymous_mode(settings),
-                public_url=settings.public_url,
-                origins=settings.origins,
-            ),
-            admissions=Admissions(load, settings.queue_length),
-            limiter=Limiter(open_limits(settings), settings.limits),
-            intake=open_intake(settings, artifacts),
-            loras=read_loras(settings.loras_dir),
-            webhooks=Webhooks(open_webhooks(settings), Outbound(settings.webhook_hosts)),
-            desk=open_desk(settings),
+    return Parts(
+        store=store,
+        artifacts=artifacts,
+        models=Cached(
+            partial(served_models, settings.models_path, read_engines(settings.engines)),
+            MODELS_FRESH_SECONDS,
+        ),
+        load=load,
+        watch=watch,
+        follow=Follow(store, watch, load),
+        access=Access(
+            Keyring(open_keys(settings)),
+            anonymous_mode(settings),
             public_url=settings.public_url,
             origins=settings.origins,
-            redirects=settings.redirect_downloads,
-            clones_voices=settings.tts_url is not None,
-        )
+        ),
+        admissions=Admissions(load, settings.queue_length),
+        limiter=Limiter(open_limits(settings), settings.limits),
+        intake=open_intake(settings, artifacts),
+        loras=read_loras(settings.loras_dir),
+        webhooks=Webhooks(open_webhooks(settings), Outbound(settings.webhook_hosts)),
+        desk=open_desk(settings),
+        public_url=settings.public_url,
+        origins=settings.origins,
+        redirects=settings.redirect_downloads,
+        clones_voices=settings.tts_url is not None,
+    )
 
 
 def create_app(parts: Parts) -> FastAPI:

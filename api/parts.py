@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from starlette.requests import HTTPConnection
@@ -20,7 +20,6 @@ from api.tenancy import ClientStore, TenantStore
 from api.watch import Watch
 from api.webhooks import Webhooks
 from jobs.artifacts import ArtifactStore
-from jobs.state import Job
 from routing.desk import Desk
 from wan_models.loras import NO_LORAS, LoraCatalog
 from wan_models.models_dir import InstalledModel
@@ -33,17 +32,15 @@ class Parts:
     """What the routes work with.
 
     ``loras`` are the adapters that requests may name.
-    ``nudge`` tells the workers of a job's queue about it and never raises, ``models`` are the installed
-    ones by task, ``access`` tells who calls, ``limiter`` how often they may and ``admissions`` when their
-    jobs are taken, ``intake`` takes in bodies and files, ``desk`` routes queries, ``public_url`` begins
-    absolute links in place of the address a request came to, pages of ``origins`` may call from browsers,
-    and ``redirects`` tells whether clients can reach the bucket themselves. ``clones_voices`` tells whether
-    the workers speak through a service.
+    ``models`` are the installed ones by task, ``access`` tells who calls, ``limiter`` how often they may and
+    ``admissions`` when their jobs are taken, ``intake`` takes in bodies and files, ``desk`` routes queries,
+    ``public_url`` begins absolute links in place of the address a request came to, pages of ``origins`` may
+    call from browsers, and ``redirects`` tells whether clients can reach the bucket themselves.
+    ``clones_voices`` tells whether the workers speak through a service.
     """
 
     store: ClientStore
     artifacts: ArtifactStore
-    nudge: Callable[[Job], None]
     models: Cached[Mapping[str, InstalledModel]]
     load: Load
     watch: Watch

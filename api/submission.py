@@ -123,7 +123,6 @@ def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation 
     with _stored(new, plan.inputs, parts.artifacts) as complete:
         job = write(complete, parts)
     if job.id == new.id:
-        parts.nudge(job)
         _log.info("Job %s of tenant %s is queued", job.id, job.tenant)
     else:
         _forget(complete, parts.artifacts)

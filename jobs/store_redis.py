@@ -1,4 +1,4 @@
-"""Job records in Redis: verbs.lua does the work, this module speaks to it."""
+"""Job records in Redis, and the messages that wake workers: verbs.lua does the work, this speaks to it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from jobs.answers import job_of, pace_of, worker_of
+from jobs.dispatch import NUDGE
 from jobs.errors import (
     GpuTimeSpentError,
     InvalidTransitionError,
@@ -299,7 +300,7 @@ def _script_source() -> str:
         f'["{t.verb} {t.source or "new"} {t.target}"] = true' for t in sorted(TRANSITIONS, key=str)
     )
     verbs = files("jobs").joinpath("verbs.lua").read_text(encoding="utf-8")
-    return f"local ALLOWED = {{ {allowed} }}\n{verbs}"
+    return f"local ALLOWED = {{ {allowed} }}\nlocal NUDGE = [==[{NUDGE}]==]\n{verbs}"
 
 
 def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str) -> None:

@@ -32,8 +32,10 @@
 -- P endpoints:{tenant} ZSET the tenant's webhook endpoints; webhooks.lua writes it
 -- P outbox          LIST    transitions that somebody wants to hear of, JSON; webhooks.lua takes them out
 -- P feed            CHANNEL one message an event: "{tenant} {id} {type}"
+-- {queue}           LIST    messages that wake workers, which Celery takes out at the other end
 --
--- ALLOWED["verb source target"] is the transition table of state.py, put in front when the script is loaded.
+-- Put in front when the script is loaded: ALLOWED["verb source target"], the transition table of state.py, and
+-- NUDGE, the shape of a message, of dispatch.py.
 
 local P, VERB = KEYS[1], ARGV[1]
 local now = tonumber(ARGV[2])
@@ -130,6 +132,12 @@ local function reorder(queue, tenant, change)
   if after[1] then redis.call('ZADD', heads, after[2], after[1] .. ' ' .. tenant) end
 end
 
+-- Wake a worker. The number of the transition tells this message of the job from its others.
+local function nudge(job)
+  local named = { queue = job.queue, id = job.id, tag = job.id .. '.' .. (job.events or 0) }
+  redis.call('LPUSH', job.queue, (NUDGE:gsub('{(%l+)}', named)))
+end
+
 -- A job that comes back takes its old place.
 local function enqueue(job)
   local place = int(CLASS[job.priority] + tonumber(job.created))
@@ -154,6 +162,7 @@ end
 local function enter(job, state)
   if state == 'queued' then
     enqueue(job)
+    nudge(job)
   elseif state ~= 'in_progress' then
     local expires = now + tonumber(redis.call('HGET', P .. 'retentions', job.tenant) or job.retention)
     store(job, { finished = int(now), expires = int(expires) })

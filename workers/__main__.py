@@ -7,18 +7,17 @@ import socket
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
 from jobs.connect import open_artifacts, open_disks, open_store
 from jobs.dispatch import Dispatcher
-from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
 from jobs.metrics import DiskMetrics, MetricsPortError, serving
 from jobs.scratch import sweep_scratch
 from jobs.settings import load_settings
+from jobs.store_redis import connect
 from wan_models.catalog import CATALOG
 from wan_models.engines import Engines, EnginesError, read_engines
 from wan_models.errors import LoraCatalogError
@@ -65,7 +64,7 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     """Run the workers and the maintenance until SIGTERM or Ctrl-C."""
     stopped = Event()
     stop_on_signals(stopped)
-    dispatcher = Dispatcher(broker_url(settings.redis_address))
+    dispatcher = Dispatcher(connect(settings.redis_address))
     artifacts = open_artifacts(settings)
     store = open_store(settings, artifacts)
     orphans = Orphans(store, artifacts, settings.upload_seconds)
@@ -84,7 +83,7 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
     listener = Thread(target=news.run, args=(stopped,), name="news")
     programs = [*worker_programs(gpus, queues, host), deliverer_program()]
     told = (attempts, GpuMetrics(), DiskMetrics(open_disks(settings)))
-    with closing(dispatcher), serving(settings.metrics_host, settings.metrics_port, *told):
+    with serving(settings.metrics_host, settings.metrics_port, *told):
         duties = [sweeper, listener] if settings.metrics_port else [sweeper]
         for duty in duties:
             duty.start()

@@ -1,13 +1,12 @@
-"""The end of an attempt: one verb, offered until the store has taken it, and a nudge for what goes round."""
+"""The end of an attempt: one verb, offered until the store has taken it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-from jobs.dispatch import Dispatcher
 from jobs.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
-from jobs.state import Job, JobState, Lease
+from jobs.state import Job, Lease
 from workers.patience import insist
 
 PATIENCE_SECONDS = 3600
@@ -20,16 +19,14 @@ class Attempts:
     """Ends attempts.
 
     Args:
-        dispatcher: nudges the queue of a job that goes back to it.
         patience_seconds: how long an outcome is offered to a store that is away.
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
 
     def end(self, lease: Lease, verb: Callable[[], Job]) -> None:
-        """End an attempt with one verb, and send the job round again if it went back to its queue.
+        """End an attempt with one verb.
 
         An attempt that no longer holds the job, or cannot tell the store, is left to the rescue.
         """
@@ -39,5 +36,3 @@ class Attempts:
             _log.warning("Job %s, attempt %d: %s", lease.job_id, lease.attempt, error)
             return
         _log.info("Job %s, attempt %d: %s", job.id, lease.attempt, job.state)
-        if job.state is JobState.QUEUED:
-            self._dispatcher.nudge(job)

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from socket import socket
 
 from jobs.connect import open_store
-from jobs.dispatch import Dispatcher
-from jobs.embedded import broker_url
 from jobs.errors import JobNotFoundError, JobsError, LeaseLostError, StoreUnavailableError
 from jobs.logs import configure_logging
 from jobs.settings import load_settings
@@ -214,10 +212,9 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level)
-    dispatcher = Dispatcher(broker_url(settings.redis_address))
     keeper = Keeper(
         open_store(settings),
-        Attempts(dispatcher),
+        Attempts(),
         options.worker,
         options.queues.split(","),
         lease_seconds=settings.lease_seconds,
@@ -226,7 +223,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     death = Death(options.child)
     channel = Channel(socket(fileno=options.socket), send_seconds=_SEND_SECONDS)
-    with closing(dispatcher), closing(channel):
+    with closing(channel):
         keeper.serve(channel, death.describe)
 
 

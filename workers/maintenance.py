@@ -10,7 +10,7 @@ from threading import Event, Thread
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
 from jobs.errors import JobsError, StoreUnavailableError
-from jobs.state import Job, JobState
+from jobs.state import Job
 from jobs.store import JobStore
 
 # What one sweep sends for a queue, at most: enough for any fleet, and no flood for one that is away.
@@ -25,7 +25,7 @@ class Maintenance:
     Args:
         store: the job records.
         artifacts: the files of jobs.
-        dispatcher: wakes workers.
+        dispatcher: the messages that wake workers.
         queues: the queues whose messages are counted.
         more: duties of others that delete files, done at every sweep as well.
         lease_seconds: how long a lease lasts without a heartbeat.
@@ -103,8 +103,6 @@ class Maintenance:
         for job in self._store.rescue():
             _log.warning("Rescued job %s after attempt %d: %s", job.id, job.attempt, job.state)
             self._rescued(job)
-            if job.state is JobState.QUEUED:
-                self._dispatcher.nudge(job)
 
     def expire(self) -> None:
         """End jobs that waited longer than they were willing to, and attempts that take too long."""
@@ -114,8 +112,7 @@ class Maintenance:
     def relay(self) -> None:
         """Send messages where fewer wait than there are jobs to claim.
 
-        Only what was missing at the last sweep too: a message may be on its way, or between a worker's
-        receiving and claiming.
+        Only what was missing at the last sweep too: a worker may be between receiving and claiming.
         """
         for queue in self._queues:
             missing = max(0, self._store.claimable(queue) - self._dispatcher.waiting(queue))

@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from celery import signals
 
 from jobs.connect import open_artifacts, open_disks, open_store
-from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.logs import configure_logging
@@ -53,10 +52,8 @@ class Child:
         self._open = ExitStack()
         artifacts = open_artifacts(settings)
         store = open_store(settings, artifacts)
-        dispatcher = Dispatcher(broker_url(settings.redis_address))
-        self._open.callback(dispatcher.close)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
-        attempts = Attempts(dispatcher)
+        attempts = Attempts()
         recovery = Recovery(drain.has_begun, open_disks(settings))
         outcome = Outcome(store, attempts, keeper, recovery)
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))

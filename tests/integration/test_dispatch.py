@@ -1,94 +1,126 @@
-"""Nudges over a real broker: what a message holds, and that a broken connection is no lasting harm."""
+"""Messages that wake workers: sent by the script that queues a job, in the shape that Celery receives."""
 
 import json
-import logging
-from base64 import b64decode
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from redis import Redis
+from celery import Celery
+from kombu import Connection, Queue
 
 from jobs.dispatch import TASK_NAME, Dispatcher
 from jobs.embedded import broker_url
 from jobs.errors import StoreUnavailableError
 from jobs.policy import Policy
-from jobs.state import Job, NewJob
-from jobs.store_memory import MemoryJobStore
+from jobs.state import JobError, NewJob
+from jobs.store_redis import RedisJobStore, connect
 
 QUEUE = "t2v-A14B"
-
-
-@pytest.fixture
-def job() -> Job:
-    return MemoryJobStore(Policy()).submit(NewJob(id="job_1", queue=QUEUE, spec={"prompt": "a secret"}))
-
-
-@pytest.fixture
-def dispatcher(redis_url):
-    dispatcher = Dispatcher(broker_url(redis_url), connections=2)
-    yield dispatcher
-    dispatcher.close()
+FAULT = JobError("oom", "No memory.")
 
 
 @pytest.fixture
 def redis(redis_url):
-    with Redis.from_url(redis_url) as client:
+    with connect(redis_url) as client:
         yield client
 
 
-def waiting(redis: Redis) -> list[dict[str, Any]]:
-    messages: Any = redis.lrange(QUEUE, 0, -1)
-    return [json.loads(message) for message in messages]
+@pytest.fixture
+def clock():
+    return [1_763_000_000.0]
 
 
-def test_a_message_names_its_queue_and_the_job_it_was_sent_for_and_holds_no_prompt(dispatcher, redis, job):
-    dispatcher.nudge(job)
-    (message,) = waiting(redis)
+@pytest.fixture
+def store(redis, clock) -> RedisJobStore:
+    return RedisJobStore(redis, Policy(lease_seconds=30), clock=lambda: clock[0])
+
+
+@pytest.fixture
+def job(store):
+    return store.submit(NewJob(id="job_1", queue=QUEUE, spec={"prompt": "a secret"}))
+
+
+@pytest.fixture
+def dispatcher(redis) -> Dispatcher:
+    return Dispatcher(redis)
+
+
+def taken(redis) -> list[dict[str, Any]]:
+    """The messages that wait, oldest first; none waits any more."""
+    messages: list[bytes] = redis.lrange(QUEUE, 0, -1)
+    redis.delete(QUEUE)
+    return [json.loads(message) for message in reversed(messages)]
+
+
+def test_a_job_is_submitted_with_a_message_that_names_its_queue_and_holds_no_prompt(redis, job):
+    (message,) = taken(redis)
     assert (message["headers"]["task"], message["headers"]["id"]) == (TASK_NAME, job.id)
-    assert json.loads(b64decode(message["body"]))[0] == [QUEUE]
-    assert "secret" not in json.dumps(message) + b64decode(message["body"]).decode()
+    assert json.loads(message["body"])[0] == [QUEUE]
+    assert "secret" not in json.dumps(message)
+
+
+def test_a_job_that_is_there_already_wakes_nobody(redis, store, job):
+    taken(redis)
+    store.submit(NewJob(id=job.id, queue=QUEUE, spec={}))
+    assert taken(redis) == []
+
+
+@pytest.mark.parametrize("back", ["retry", "release", "rescue"])
+def test_whatever_brings_a_job_back_to_its_queue_sends_another_message(redis, store, job, clock, back):
+    (first,) = taken(redis)
+    lease = store.claim(QUEUE, "w1").lease
+    match back:
+        case "retry":
+            store.retry(lease, FAULT)
+        case "release":
+            store.release(lease)
+        case "rescue":
+            clock[0] += 31
+            store.rescue()
+    (second,) = taken(redis)
+    assert second["headers"] == first["headers"]
+    assert second["properties"]["delivery_tag"] != first["properties"]["delivery_tag"]
+
+
+def test_a_job_that_does_not_come_back_wakes_nobody(redis, store, job):
+    taken(redis)
+    store.cancel(job.id)
+    store.claim(QUEUE, "w1")
+    lease = store.submit(NewJob(id="job_2", queue=QUEUE, spec={})) and store.claim(QUEUE, "w1").lease
+    taken(redis)
+    store.cancel(lease.job_id)
+    store.retry(lease, FAULT)
+    assert taken(redis) == []
+
+
+def test_celery_reads_it_acknowledges_it_and_gives_it_back(redis, redis_url, job):
+    app = Celery("reader", set_as_current=False)
+    app.conf.task_ignore_result = True
+    seen = []
+
+    def receive(body: Any, message: Any) -> None:
+        seen.append((body[0], message.headers["task"], message.properties["correlation_id"]))
+        message.requeue() if len(seen) == 1 else message.ack()
+
+    with Connection(broker_url(redis_url)) as connection:
+        queue = Queue(QUEUE, routing_key=QUEUE)
+        with connection.Consumer(queue, callbacks=[receive], accept=["json"]):
+            for _ in range(2):
+                connection.drain_events(timeout=10)
+    assert seen == [([QUEUE], TASK_NAME, job.id)] * 2
+    assert (redis.llen(QUEUE), redis.hlen("unacked")) == (0, 0)
 
 
 def test_every_wake_has_a_name_of_its_own(dispatcher, redis):
     for _ in range(2):
         dispatcher.wake(QUEUE)
-    first, second = (message["headers"]["id"] for message in waiting(redis))
-    assert first != second
+    assert dispatcher.waiting(QUEUE) == 2
+    first, second = taken(redis)
+    assert first["headers"]["id"] != second["headers"]["id"]
+    assert json.loads(first["body"])[0] == [QUEUE]
 
 
-def test_more_threads_than_connections_take_turns(dispatcher, redis, job):
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(dispatcher.nudge, [job] * 40))
-    assert dispatcher.waiting(QUEUE) == len(waiting(redis)) == 40
-
-
-def test_messages_share_a_few_connections(dispatcher, redis, job):
-    dispatcher.nudge(job)
-    before = redis.info("clients")["connected_clients"]
-    for _ in range(20):
-        dispatcher.nudge(job)
-        dispatcher.waiting(QUEUE)
-    assert redis.info("clients")["connected_clients"] == before
-
-
-def test_after_broken_connections_the_next_messages_arrive(dispatcher, redis, job):
-    for _ in range(2):
-        dispatcher.nudge(job)
-    redis.client_kill_filter(_type="normal", skipme=True)
-    for _ in range(4):
-        dispatcher.nudge(job)
-    assert dispatcher.waiting(QUEUE) >= 4
-
-
-def test_a_broker_that_is_away_is_logged_and_no_error_and_each_try_is_made_anew(job, caplog):
-    away = Dispatcher("redis://127.0.0.1:1/0", connections=1)
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            away.nudge(job)
-    assert [record.levelname for record in caplog.records if record.name == "jobs.dispatch"] == [
-        "WARNING"
-    ] * 2
-    with pytest.raises(StoreUnavailableError):
-        away.waiting(QUEUE)
-    away.close()
+def test_a_broker_that_is_away_is_told():
+    away = Dispatcher(connect("redis://127.0.0.1:1/0"))
+    for ask in (away.waiting, away.wake):
+        with pytest.raises(StoreUnavailableError):
+            ask(QUEUE)

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.settings import GatewaySettings
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.disks import Disks
+from jobs.dispatch import Dispatcher
 from jobs.metrics import DiskMetrics, MetricsPortError, StoreMetrics, serving
 from jobs.policy import Policy
 from jobs.state import JobError, NewJob
@@ -24,7 +25,6 @@ from jobs.store_redis import RedisJobStore, connect
 from jobs.webhook_store import WebhookStore
 from tests.e2e.conftest import free_port
 from tests.small_disk import SMALL_DISK_BYTES, fill
-from tests.unit.worker_parts import NotedNudges
 from workers.gpu_metrics import GpuMetrics
 from workers.maintenance import Maintenance
 from workers.metrics import AttemptMetrics
@@ -165,17 +165,17 @@ def test_what_a_warm_model_took_to_load_is_no_load(store, clock):
     assert ("wanserve_model_load_seconds_count", QUEUE) not in samples(metrics)
 
 
-def test_rescues_are_counted_by_whoever_made_them_whosever_the_worker_was(store, clock):
+def test_rescues_are_counted_by_whoever_made_them_whosever_the_worker_was(store, clock, redis_url):
     metrics = AttemptMetrics("here", [QUEUE])
     assert samples(metrics)["wanserve_rescues_total", QUEUE] == 0
     submit(store, 1)
     claim(store, "gpu0@a-machine-that-died")
     clock.time += 60
-    dispatcher = NotedNudges()
+    dispatcher = Dispatcher(connect(redis_url))
     artifacts = LocalArtifactStore(Path("nowhere"))
     Maintenance(store, artifacts, dispatcher, [QUEUE], lease_seconds=30, rescued=metrics.rescued).rescue()
     assert samples(metrics)["wanserve_rescues_total", QUEUE] == 1
-    assert dispatcher.nudged == ["job_1"]
+    assert dispatcher.waiting(QUEUE) == 2
 
 
 def test_every_outcome_that_an_alert_looks_at_is_told_from_the_start():

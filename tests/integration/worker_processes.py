@@ -16,8 +16,6 @@ from redis import Redis
 from ulid import ULID
 
 from jobs.artifacts_local import LocalArtifactStore
-from jobs.dispatch import Dispatcher
-from jobs.embedded import broker_url
 from jobs.policy import Policy
 from jobs.state import Job, JobState, NewJob
 from jobs.store_redis import RedisJobStore, connect
@@ -50,7 +48,6 @@ class Workers:
         self.store = RedisJobStore(connect(redis_url), Policy(lease_seconds=LEASE_SECONDS))
         self.artifacts = LocalArtifactStore(data_dir / "artifacts")
         self.redis = Redis.from_url(redis_url)
-        self._dispatcher = Dispatcher(broker_url(redis_url))
         self.log = data_dir / "workers.log"
         data_dir.mkdir(parents=True, exist_ok=True)
         variables = {
@@ -78,18 +75,15 @@ class Workers:
     def close(self) -> None:
         if self.process.poll() is None:
             self.stop()
-        self._dispatcher.close()
         self.redis.close()
 
     def submit(self, **changes: Any) -> str:
-        """Write a job down and send its message. 64*64, 5 frames, 2 steps, unless it says otherwise."""
+        """Write a job down. 64*64, 5 frames, 2 steps, unless it says otherwise."""
         small = {"prompt": "a cat", "size": "64*64", "frame_num": 5, "sample_steps": 2, "base_seed": 42}
         request = resolve(TextToVideo.model_validate(small | changes), CATALOG[QUEUE], tiny=True)
         spec = request.model_dump(mode="json")
         new = NewJob(id=f"job_{ULID()}", queue=QUEUE, spec=spec, steps=request.sample_steps)
-        job = self.store.submit(new)
-        self._dispatcher.nudge(job)
-        return job.id
+        return self.store.submit(new).id
 
     def wait(self, job_id: str, until: Callable[[Job], bool]) -> Job:
         """Look at the job until it is as wanted."""

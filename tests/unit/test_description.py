@@ -16,8 +16,8 @@ from api.settings import GatewaySettings
 
 @pytest.fixture(scope="module")
 def description(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    with open_parts(GatewaySettings(data_dir=tmp_path_factory.mktemp("data"))) as parts:
-        return create_app(parts).openapi()
+    settings = GatewaySettings(data_dir=tmp_path_factory.mktemp("data"))
+    return create_app(open_parts(settings)).openapi()
 
 
 @pytest.fixture(scope="module")

@@ -104,8 +104,7 @@ def test_every_link_between_the_documents_leads_somewhere():
 
 def test_the_api_page_has_exactly_the_endpoints_of_the_gateway(tmp_path):
     documented = set(re.findall(r"^### `([A-Z]+ \S+)`$", text("docs/api.md"), flags=re.MULTILINE))
-    with open_parts(GatewaySettings(data_dir=tmp_path)) as parts:
-        described = create_app(parts).openapi()["paths"]
+    described = create_app(open_parts(GatewaySettings(data_dir=tmp_path))).openapi()["paths"]
     served = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
     assert documented == served
 

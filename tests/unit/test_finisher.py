@@ -15,7 +15,7 @@ from jobs.artifacts_local import LocalArtifactStore
 from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import JobState
-from tests.unit.worker_parts import PATIENCE_SECONDS, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import PATIENCE_SECONDS, Clock, DirectKeeper, FlakyStore, new_job
 from workers.attempts import Attempts
 from workers.finisher import Finisher, RawVideo
 from workers.lease import Hold
@@ -61,12 +61,12 @@ def artifacts(tmp_path) -> LocalArtifactStore:
 
 @pytest.fixture
 def keeper(store) -> DirectKeeper:
-    return DirectKeeper(store, NotedNudges(), Clock())
+    return DirectKeeper(store, Clock())
 
 
 @pytest.fixture
 def finisher(store, artifacts, encoder, keeper):
-    outcome = Outcome(store, Attempts(NotedNudges(), patience_seconds=0), keeper, Recovery(lambda: False))
+    outcome = Outcome(store, Attempts(patience_seconds=0), keeper, Recovery(lambda: False))
     finisher = Finisher(store, artifacts, outcome, encoder)
     yield finisher
     finisher.close()
@@ -163,7 +163,7 @@ def test_a_store_that_refuses_every_outcome_does_not_trouble_the_next_job(
         finisher.finish(held, video)
         finisher.wait()
     job = store.claim(store.submit(new_job(2)).queue, "w1")
-    finisher.finish(DirectKeeper(store, NotedNudges(), Clock()).hold(job.lease), video)
+    finisher.finish(DirectKeeper(store, Clock()).hold(job.lease), video)
     finisher.wait()
     assert store.get(job.id).state is JobState.COMPLETED
 

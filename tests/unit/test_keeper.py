@@ -7,7 +7,7 @@ import pytest
 
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState, Progress
-from tests.unit.worker_parts import QUEUE, Clock, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import QUEUE, Clock, FlakyStore, new_job
 from workers.attempts import Attempts
 from workers.keeper import Keeper
 
@@ -25,21 +25,16 @@ def store(clock) -> FlakyStore:
     return FlakyStore(POLICY, clock)
 
 
-@pytest.fixture
-def dispatcher() -> NotedNudges:
-    return NotedNudges()
-
-
 class Child:
     """What a child tells its keeper, and what it learns."""
 
-    def __init__(self, store: FlakyStore, dispatcher: NotedNudges, clock: Clock) -> None:
+    def __init__(self, store: FlakyStore, clock: Clock) -> None:
         self.store = store
         self.clock = clock
         self.killed = 0
         self.keeper = Keeper(
             store,
-            Attempts(dispatcher, patience_seconds=0),
+            Attempts(patience_seconds=0),
             "w1",
             [QUEUE],
             lease_seconds=30,
@@ -73,8 +68,8 @@ class Child:
 
 
 @pytest.fixture
-def child(store, dispatcher, clock) -> Child:
-    return Child(store, dispatcher, clock)
+def child(store, clock) -> Child:
+    return Child(store, clock)
 
 
 class TestRenewing:
@@ -155,7 +150,7 @@ class TestStopping:
 
 
 class TestARunThatDoesNotStop:
-    def test_for_a_cancel_is_killed_after_the_grace_and_ends_cancelled(self, child, store, dispatcher):
+    def test_for_a_cancel_is_killed_after_the_grace_and_ends_cancelled(self, child, store):
         job = child.claim()
         store.cancel(job.id)
         child.after(GRACE_SECONDS)
@@ -163,7 +158,6 @@ class TestARunThatDoesNotStop:
         child.after(1)
         assert child.killed == 1
         assert store.get(job.id).state is JobState.CANCELLED
-        assert dispatcher.nudged == []
 
     def test_for_its_timeout_is_killed_and_has_failed(self, child, store):
         job = child.claim(timeout=20)
@@ -182,14 +176,13 @@ class TestARunThatDoesNotStop:
         assert child.killed == 1
         assert store.get(job.id) == other
 
-    def test_takes_the_other_job_of_its_process_with_it_at_no_cost(self, child, store, dispatcher):
+    def test_takes_the_other_job_of_its_process_with_it_at_no_cost(self, child, store):
         stuck, other = child.claim(1), child.claim(2)
         child.report(other, "encoding")
         store.cancel(stuck.id)
         child.after(GRACE_SECONDS + 1)
         told = store.get(other.id)
         assert (told.state, told.failures) == (JobState.QUEUED, 0)
-        assert dispatcher.nudged == [other.id]
 
     @pytest.mark.parametrize("stage", ["encoding", "uploading"])
     def test_because_its_video_is_being_finished_has_five_minutes(self, child, store, stage):
@@ -216,16 +209,15 @@ class TestARunThatDoesNotStop:
 
 
 class TestADeadChild:
-    def test_costs_its_jobs_an_attempt_at_once(self, child, store, dispatcher):
+    def test_costs_its_jobs_an_attempt_at_once(self, child, store):
         jobs = [child.claim(number) for number in (1, 2)]
         child.keeper.bury("killed by SIGSEGV")
         for job in jobs:
             told = store.get(job.id)
             assert (told.state, told.failures) == (JobState.QUEUED, 1)
             assert told.error == JobError("worker_lost", "The process of worker w1 died: killed by SIGSEGV.")
-        assert dispatcher.nudged == [job.id for job in jobs]
 
-    def test_fails_the_job_when_no_attempts_are_left(self, child, store, dispatcher):
+    def test_fails_the_job_when_no_attempts_are_left(self, child, store):
         child.claim()
         child.keeper.bury("once")
         child.tell(store.claim(QUEUE, "w1"), "hold")
@@ -235,7 +227,6 @@ class TestADeadChild:
             JobState.FAILED,
             "The process of worker w1 died: twice.",
         )
-        assert dispatcher.nudged == ["job_0001"]
 
     def test_after_a_cancel_ends_its_job_cancelled(self, child, store):
         job = child.claim()
@@ -243,9 +234,8 @@ class TestADeadChild:
         child.keeper.bury("killed by SIGKILL")
         assert store.get(job.id).state is JobState.CANCELLED
 
-    def test_leaves_alone_what_it_ended_itself(self, child, store, dispatcher):
+    def test_leaves_alone_what_it_ended_itself(self, child, store):
         job = child.claim()
         done = store.succeed(job.lease, {"artifact": "job_0001/1.mp4"})
         child.keeper.bury("killed by SIGKILL")  # before it could say that it dropped the job
         assert store.get(job.id) == done
-        assert dispatcher.nudged == []

@@ -5,7 +5,7 @@ import pytest
 from jobs.policy import Policy
 from jobs.state import Job, Progress
 from jobs.store import JobStore
-from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, new_job
 from wan_models.errors import GenerationStoppedError
 from workers.lease import STOPS, CancelRequestedError, Hold, HoldLostError
 
@@ -25,7 +25,7 @@ def store(clock) -> FlakyStore:
 
 @pytest.fixture
 def keeper(store, clock) -> DirectKeeper:
-    return DirectKeeper(store, NotedNudges(), clock)
+    return DirectKeeper(store, clock)
 
 
 def claimed(store: JobStore, number: int = 1) -> Job:

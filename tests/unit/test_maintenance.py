@@ -1,7 +1,6 @@
 """The sweeps, over a real Redis with real messages in it and a clock that a test moves."""
 
 import json
-from base64 import b64decode
 from threading import Event, Thread
 from typing import Any
 
@@ -10,12 +9,11 @@ from redis import Redis
 
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.dispatch import Dispatcher
-from jobs.embedded import broker_url
 from jobs.errors import ArtifactStoreUnavailableError, JobNotFoundError, StoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobFilter, JobState
 from jobs.store_redis import RedisJobStore, connect
-from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, NotedNudges, new_job
+from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, new_job
 from workers.maintenance import Maintenance
 
 POLICY = Policy(lease_seconds=30, max_attempts=2, retention_seconds=1000)
@@ -41,11 +39,10 @@ class Bench:
         self.redis = Redis.from_url(url)
         self.store = RedisJobStore(connect(url), POLICY, clock=self.clock)
         self.artifacts = artifacts
-        self.dispatcher = Dispatcher(broker_url(url))
+        self.dispatcher = Dispatcher(connect(url))
         self.maintenance = self.sweeper(self.store)
 
     def close(self) -> None:
-        self.dispatcher.close()
         self.redis.close()
 
     def sweeper(self, store: RedisJobStore) -> Maintenance:
@@ -59,9 +56,8 @@ class Bench:
         )
 
     def submit(self, number: int, **changes: Any) -> Job:
-        """As a gateway does: the record, then the message. Ten seconds pass."""
+        """As a gateway does. Ten seconds pass."""
         job = self.store.submit(new_job(number, **changes))
-        self.dispatcher.nudge(job)
         self.clock.sleep(10)
         return job
 
@@ -82,8 +78,11 @@ class Bench:
         """The queue that the next message names."""
         message = self.redis.rpop(QUEUE)
         assert isinstance(message, bytes)
-        (queue,), _, _ = json.loads(b64decode(json.loads(message)["body"]))
+        (queue,), _, _ = json.loads(json.loads(message)["body"])
         return str(queue)
+
+    def lose_messages(self) -> None:
+        self.redis.delete(QUEUE, OTHER_QUEUE)
 
 
 @pytest.fixture
@@ -240,7 +239,7 @@ class TestRelay:
     def test_sends_as_many_messages_again_as_a_purged_queue_has_lost(self, bench):
         for number in (1, 2, 3):
             bench.submit(number)
-        bench.redis.delete(QUEUE)
+        bench.lose_messages()
         for _ in range(4):
             bench.maintenance.relay()
         assert bench.messages() == 3
@@ -248,28 +247,30 @@ class TestRelay:
     def test_serves_every_queue(self, bench):
         bench.submit(1)
         bench.submit(2, queue=OTHER_QUEUE)
-        bench.redis.delete(QUEUE, OTHER_QUEUE)
+        bench.lose_messages()
         for _ in range(2):
             bench.maintenance.relay()
         assert [bench.messages(), bench.messages(OTHER_QUEUE)] == [1, 1]
 
     def test_sends_what_was_missing_at_the_last_sweep_too_and_leaves_the_rest_the_time_to_arrive(self, bench):
-        bench.store.submit(new_job(1))
+        bench.submit(1)
+        bench.lose_messages()
         bench.maintenance.relay()
         assert bench.messages() == 0
-        bench.store.submit(new_job(2))
+        bench.submit(2)
+        bench.lose_messages()
         bench.maintenance.relay()
         assert bench.messages() == 1
         bench.maintenance.relay()
         assert bench.messages() == 2
 
-    def test_sends_nothing_when_the_message_came_meanwhile(self, bench):
-        job = bench.store.submit(new_job(1))
+    def test_sends_nothing_when_the_job_was_claimed_meanwhile(self, bench):
+        bench.submit(1)
+        queue = bench.receive()
         bench.maintenance.relay()
-        bench.dispatcher.nudge(job)
-        bench.maintenance.relay()
-        bench.receive()
-        bench.maintenance.relay()
+        assert bench.store.claim(queue, "w1")
+        for _ in range(2):
+            bench.maintenance.relay()
         assert bench.messages() == 0
 
     def test_adds_nothing_to_a_backlog_however_long_it_waits(self, bench):
@@ -291,28 +292,38 @@ class TestRelay:
 
     def test_sends_no_flood_at_once(self, bench):
         for number in range(120):
-            bench.store.submit(new_job(number))
+            bench.submit(number)
+        bench.lose_messages()
         sent = [bench.maintenance.relay() or bench.messages() for _ in range(3)]
         assert sent == [0, 100, 120]
 
     def test_needs_no_message_for_jobs_that_are_running_or_over(self, bench):
         bench.claimed(1)
         bench.store.cancel(bench.submit(2).id)
-        bench.redis.delete(QUEUE)
+        bench.lose_messages()
         for _ in range(3):
             bench.maintenance.relay()
         assert bench.messages() == 0
 
     def test_a_message_that_it_sent_wakes_a_worker_of_the_queue(self, bench):
-        bench.store.submit(new_job(1))
+        bench.submit(1)
+        bench.lose_messages()
         for _ in range(2):
             bench.maintenance.relay()
         assert bench.receive() == QUEUE
 
 
-class EmptyQueues(NotedNudges):
+class LostMessages(Dispatcher):
+    """Finds no message, and notes the queues that it was asked to wake."""
+
+    def __init__(self) -> None:
+        self.woken: list[str] = []
+
     def waiting(self, queue: str) -> int:
         return 0
+
+    def wake(self, queue: str) -> None:
+        self.woken.append(queue)
 
 
 class Unlucky(RedisJobStore):
@@ -332,8 +343,8 @@ class TestASweep:
         clock = Clock()
         store = Unlucky(connect(redis_url), POLICY, clock=clock)
         store.error = error
-        nudges = EmptyQueues()
-        maintenance = Maintenance(store, LocalArtifactStore(tmp_path), nudges, [QUEUE], lease_seconds=30)
+        messages = LostMessages()
+        maintenance = Maintenance(store, LocalArtifactStore(tmp_path), messages, [QUEUE], lease_seconds=30)
         late, over, lost = (
             store.submit(new_job(number, expires_in=expires_in)).id
             for number, expires_in in ((1, 5), (2, None), (3, None))
@@ -343,7 +354,7 @@ class TestASweep:
         for _ in range(2):
             maintenance.sweep()
         assert store.get(late).state is JobState.EXPIRED
-        assert (nudges.woken, [job.id for job in store.find(JobFilter(state=JobState.QUEUED))]) == (
+        assert (messages.woken, [job.id for job in store.find(JobFilter(state=JobState.QUEUED))]) == (
             [QUEUE],
             [lost],
         )
@@ -366,7 +377,7 @@ class TestASweep:
                 assert go_on.wait(PATIENCE_SECONDS)
 
         store = Unlucky(connect(redis_url), POLICY)
-        maintenance = Counting(store, LocalArtifactStore(tmp_path), NotedNudges(), [], lease_seconds=30)
+        maintenance = Counting(store, LocalArtifactStore(tmp_path), LostMessages(), [], lease_seconds=30)
         sweeper = Thread(target=maintenance.run, args=(stopped, 0.01))
         sweeper.start()
         assert third.wait(PATIENCE_SECONDS)

@@ -8,7 +8,7 @@ import workers.patience
 from jobs.errors import ArtifactStoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
-from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, NotedNudges, new_job
+from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, new_job
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError, ModelNotInstalledError
 from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
@@ -34,18 +34,13 @@ def store(clock) -> FlakyStore:
 
 
 @pytest.fixture
-def dispatcher() -> NotedNudges:
-    return NotedNudges()
+def keeper(store, clock) -> DirectKeeper:
+    return DirectKeeper(store, clock)
 
 
 @pytest.fixture
-def keeper(store, dispatcher, clock) -> DirectKeeper:
-    return DirectKeeper(store, dispatcher, clock)
-
-
-@pytest.fixture
-def outcome(store, dispatcher, keeper) -> Outcome:
-    return Outcome(store, Attempts(dispatcher, patience_seconds=30), keeper, Recovery(lambda: False))
+def outcome(store, keeper) -> Outcome:
+    return Outcome(store, Attempts(patience_seconds=30), keeper, Recovery(lambda: False))
 
 
 @pytest.fixture
@@ -86,10 +81,6 @@ class TestARunThatRaises:
         job = ended(outcome, held, store, error)
         assert (job.state, job.error) == (JobState.FAILED, told)
 
-    def test_a_failed_job_is_not_sent_round_again(self, outcome, held, store, dispatcher):
-        ended(outcome, held, store, GenerationError("The model broke: NaN."))
-        assert dispatcher.nudged == []
-
     def test_an_unforeseen_error_is_logged_with_its_traceback(self, outcome, held, store, caplog):
         ended(outcome, held, store, ZeroDivisionError("1/0"))
         assert any(record.exc_info and "attempt 1 broke" in record.message for record in caplog.records)
@@ -115,11 +106,10 @@ class TestARunThatRaises:
         job = ended(outcome, held, store, error)
         assert (job.state, job.failures, job.error) == (JobState.QUEUED, 1, told)
 
-    def test_a_fault_of_the_artifact_store_has_the_job_tried_again(self, outcome, held, store, dispatcher):
+    def test_a_fault_of_the_artifact_store_has_the_job_tried_again(self, outcome, held, store):
         job = ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
         assert (job.state, job.failures) == (JobState.QUEUED, 1)
         assert job.error == JobError("artifact_store_unavailable", "The bucket is away.")
-        assert dispatcher.nudged == [job.id]
 
     def test_a_speech_service_that_is_away_has_the_job_tried_again(self, outcome, held, store):
         job = ended(outcome, held, store, SpeechUnavailableError("Nobody answers."))
@@ -128,9 +118,7 @@ class TestARunThatRaises:
             JobError("speech_unavailable", "Nobody answers."),
         )
 
-    def test_the_last_such_fault_fails_the_job_and_nudges_nobody(
-        self, outcome, held, store, keeper, dispatcher
-    ):
+    def test_the_last_such_fault_fails_the_job(self, outcome, held, store, keeper):
         ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
         again = store.claim(QUEUE, "w1")
         assert again
@@ -140,27 +128,23 @@ class TestARunThatRaises:
             JobState.FAILED,
             JobError("artifact_store_unavailable", "Still."),
         )
-        assert dispatcher.nudged == [job.id]
 
-    def test_a_drain_gives_the_job_back_at_no_cost(self, outcome, held, store, dispatcher):
+    def test_a_drain_gives_the_job_back_at_no_cost(self, outcome, held, store):
         job = ended(outcome, held, store, DrainedError("The worker is shutting down."))
         assert (job.state, job.failures, job.error) == (JobState.QUEUED, 0, None)
-        assert dispatcher.nudged == [job.id]
 
-    def test_a_requested_cancel_ends_the_job_cancelled(self, outcome, held, store, dispatcher):
+    def test_a_requested_cancel_ends_the_job_cancelled(self, outcome, held, store):
         store.cancel(held.lease.job_id)
         job = ended(outcome, held, store, CancelRequestedError("A cancel was requested."))
         assert job.state is JobState.CANCELLED
-        assert dispatcher.nudged == []
 
-    def test_a_lost_lease_leaves_the_job_to_whoever_has_it(self, outcome, held, store, dispatcher, clock):
+    def test_a_lost_lease_leaves_the_job_to_whoever_has_it(self, outcome, held, store, clock):
         clock.sleep(31)
         store.rescue()
         other = store.claim(QUEUE, "w2")
         assert other
         assert ended(outcome, held, store, HoldLostError("gone")) == store.get(other.id)
         assert store.get(other.id).lease == other.lease
-        assert dispatcher.nudged == []
 
     def test_what_is_to_be_done_before_the_end_is_done_while_the_lease_is_held(self, outcome, held, store):
         states: list[JobState] = []
@@ -184,11 +168,11 @@ class TestARunThatRaises:
         assert keeper.dropped == [held.lease]
 
 
-def test_a_run_that_raises_nothing_goes_on_holding_its_job(outcome, held, store, keeper, dispatcher):
+def test_a_run_that_raises_nothing_goes_on_holding_its_job(outcome, held, store, keeper):
     with outcome.of(held):
         held.report("denoising", 1, 4)
     assert store.get(held.lease.job_id).state is JobState.IN_PROGRESS
-    assert (keeper.dropped, dispatcher.nudged) == ([], [])
+    assert keeper.dropped == []
 
 
 class TestAStoreThatIsAway:

@@ -25,7 +25,6 @@ from tests.unit.worker_parts import (
     Clock,
     DirectKeeper,
     FlakyStore,
-    NotedNudges,
     new_job,
 )
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError, ModelNotInstalledError
@@ -128,18 +127,17 @@ class Bench:
         self.clock = Clock()
         self.store = FlakyStore(Policy(lease_seconds=LEASE_SECONDS), self.clock)
         self.artifacts = FullArtifacts(directory / "artifacts")
-        self.dispatcher = NotedNudges()
         self.pipeline = ToldPipeline()
         self.registry = OnePipeline(self.pipeline)
         self.drain = Drain(grace_seconds)
         checkpointing = Checkpointing(self.artifacts, directory / "models", AtOnce(), every_seconds)
         self.before_encode: Callable[[int], None] = lambda _job: None
-        keeper = DirectKeeper(self.store, self.dispatcher, self.clock)
+        keeper = DirectKeeper(self.store, self.clock)
         self.free_bytes = 10
         self.while_waiting: Callable[[], None] = lambda: None
         disks = Disks({"data": Path()}, 10, lambda _: self.free_bytes)
         recovery = Recovery(self._is_leaving, disks, lambda _: self.while_waiting())
-        outcome = Outcome(self.store, Attempts(self.dispatcher, patience_seconds=0), keeper, recovery)
+        outcome = Outcome(self.store, Attempts(patience_seconds=0), keeper, recovery)
         self.finisher = Finisher(self.store, self.artifacts, outcome, self._encode)
         self.runner = Runner(
             worker="w1",
@@ -249,7 +247,6 @@ class TestAClaimedJob:
         job = bench.run(bench.submit())
         assert (job.state, job.attempt, job.worker) == (JobState.COMPLETED, 1, "w1")
         assert bench.stored() == ["job_0001/1.mp4"]
-        assert bench.dispatcher.nudged == []
 
     def test_tells_with_its_video_and_in_every_log_line_what_it_came_from(self, bench, caplog, monkeypatch):
         facts = {"job": "job_0001", "tenant": "acme", "request-id": "r-1", "traceparent": "00-1-2-01"}
@@ -358,7 +355,6 @@ class TestADrain:
         job = impatient.run(impatient.submit())
         assert (job.state, job.failures, job.worker) == (JobState.QUEUED, 0, None)
         assert impatient.pipeline.steps == [(1, 1), (1, 2)]
-        assert impatient.dispatcher.nudged == [job.id]
 
     def test_lets_a_job_that_ends_within_the_grace_complete(self, bench):
         bench.pipeline.before_step = lambda *_: bench.drain.begin()
@@ -402,7 +398,6 @@ class TestAFault:
         job = bench.run(bench.submit())
         assert (job.state, job.failures) == (JobState.QUEUED, 1)
         assert job.error == JobError("artifact_store_unavailable", "The artifact directory is full.")
-        assert bench.dispatcher.nudged == [job.id]
         bench.artifacts.full = False
         again = bench.run(job.id)
         assert again.state is JobState.COMPLETED
@@ -419,7 +414,6 @@ class TestAFault:
         job = bench.run(bench.submit())
         assert (job.state, job.attempt, job.error.code) == (JobState.QUEUED, 1, "worker_lost")
         assert bench.pipeline.steps == [(1, 1), (1, 2)]
-        assert bench.dispatcher.nudged == []  # that is for whoever rescued it
 
     def test_that_cost_the_lease_while_encoding_publishes_nothing(self, bench):
         def lose_the_lease(_job: int) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins for what surrounds a worker: a clock, a store that can be away, a dispatcher that only notes."""
+"""Stand-ins for what surrounds a worker: a clock, a store that can be away, a keeper without a process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jobs.dispatch import Dispatcher
 from jobs.errors import StoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobError, Json, Lease, NewJob, Progress
@@ -75,31 +74,16 @@ class FlakyStore(MemoryJobStore):
             raise StoreUnavailableError("The store is away.")
 
 
-class NotedNudges(Dispatcher):
-    """Keeps the ids of the jobs, and the queues, that it was asked to send a message for."""
-
-    def __init__(self) -> None:
-        super().__init__("memory://")
-        self.nudged: list[str] = []
-        self.woken: list[str] = []
-
-    def nudge(self, job: Job) -> None:
-        self.nudged.append(job.id)
-
-    def wake(self, queue: str) -> None:
-        self.woken.append(queue)
-
-
 class DirectKeeper(LeaseKeeper):
     """A keeper without its process: it acts on every message at once."""
 
-    def __init__(self, store: JobStore, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(self, store: JobStore, clock: Clock) -> None:
         super().__init__([])
         self.killed = 0
         self.dropped: list[Lease] = []
         self.keeper = Keeper(
             store,
-            Attempts(dispatcher, patience_seconds=0),
+            Attempts(patience_seconds=0),
             "w1",
             [QUEUE],
             lease_seconds=30,

@@ -1,11 +1,11 @@
-"""A gateway over a real Redis and a real directory; only the nudges go no further than a list."""
+"""A gateway over a real Redis and a real directory."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from jobs.keys_memory import MemoryKeyStore
 from jobs.limits import Limits, LimitStore
 from jobs.outbound import Outbound
 from jobs.policy import Policy
-from jobs.state import Job, Progress
+from jobs.state import Job, JobFilter, NewJob, Progress
 from jobs.store import JobStore
 from jobs.store_redis import RedisJobStore, connect
 from jobs.webhook_store import WebhookStore
@@ -53,12 +53,16 @@ class Gateway:
     parts: Parts
     client: TestClient
     videos: Path
-    nudged: list[Job] = field(default_factory=list)
 
     @property
     def store(self) -> JobStore:
         assert not isinstance(self.parts.store, TenantStore)
         return self.parts.store
+
+    @property
+    def submitted(self) -> list[Job]:
+        """Every job there is, oldest first."""
+        return self.store.find(JobFilter(), 100, oldest_first=True)
 
     def submit(self, **changes: Any) -> dict[str, Any]:
         answer = self.client.post("/generate/text-to-video", json=BODY | changes)
@@ -102,6 +106,19 @@ class Gateway:
         return job_id
 
 
+class AttendedStore(RedisJobStore):
+    """A store with somebody who does something about each new job."""
+
+    def __init__(self, redis: Redis, attend: Callable[[Job], object]) -> None:
+        super().__init__(redis, Policy())
+        self._attend = attend
+
+    def submit(self, new: NewJob) -> Job:
+        job = super().submit(new)
+        self._attend(job)
+        return job
+
+
 def result_of(key: str, video: bytes) -> dict[str, Any]:
     """What a worker writes down about a video."""
     return {
@@ -120,10 +137,10 @@ Serve = Callable[..., Gateway]
 
 
 @contextmanager
-def serving(parts: Parts, nudged: list[Job], videos: Path) -> Iterator[Gateway]:
+def serving(parts: Parts, videos: Path) -> Iterator[Gateway]:
     """A gateway of these parts, started."""
     with TestClient(create_app(parts), raise_server_exceptions=False) as client:
-        yield Gateway(parts, client, videos, nudged)
+        yield Gateway(parts, client, videos)
 
 
 def unlimited() -> LimitStore:
@@ -138,9 +155,7 @@ def unlimited() -> LimitStore:
     return Unlimited()
 
 
-def parts_with(
-    store: JobStore, videos: Path, nudge: Callable[[Job], None], *, feed: str | None = None, **changes: Any
-) -> Parts:
+def parts_with(store: JobStore, videos: Path, *, feed: str | None = None, **changes: Any) -> Parts:
     """Parts around a store. ``feed`` is the Redis to hear of job events from. Nothing is cached."""
     tiny = InstalledModel("t2v-A14B", videos / "wan" / "t2v-A14B", tiny=True)
     models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
@@ -161,15 +176,14 @@ def parts_with(
         "access": Access(Keyring(MemoryKeyStore(), fresh_seconds=0), Anonymous.UNTIL_KEYS),
         "desk": open_desk(NeighbourSettings()),
     }
-    return Parts(store=store, nudge=nudge, **(given | changes))
+    return Parts(store=store, **(given | changes))
 
 
 @pytest.fixture
 def gateway(redis_url: str, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway with a tiny text-to-video model installed."""
-    nudged: list[Job] = []
     redis = connect(redis_url)
     store = RedisJobStore(redis, Policy())
-    with serving(parts_with(store, tmp_path, nudged.append, feed=redis_url), nudged, tmp_path) as gateway:
+    with serving(parts_with(store, tmp_path, feed=redis_url), tmp_path) as gateway:
         yield gateway
     redis.close()

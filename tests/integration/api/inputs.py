@@ -17,7 +17,6 @@ from jobs.artifacts import ArtifactStore
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.connect import open_store
 from jobs.outbound import Resolver, system_resolver
-from jobs.state import Job
 from tests.integration.api.conftest import Gateway, parts_with, serving
 from wan_models.catalog import CATALOG
 from wan_models.models_dir import InstalledModel
@@ -46,17 +45,15 @@ def taking_inputs(
     models = {task: InstalledModel(task, folder / task, tiny=True) for task in CATALOG}
     read = GatewaySettings(data_dir=folder, redis_url=f"{redis_url}" or None, **settings)
     kept = artifacts or LocalArtifactStore(folder / "artifacts")
-    nudged: list[Job] = []
     parts = parts_with(
         open_store(read, kept),
         folder,
-        nudged.append,
         artifacts=kept,
         models=Cached(lambda: models, 0),
         intake=open_intake(read, kept, resolve),
         clones_voices=read.tts_url is not None,
     )
-    with serving(parts, nudged, folder) as gateway:
+    with serving(parts, folder) as gateway:
         yield gateway
 
 
@@ -74,5 +71,5 @@ def refusal(gateway: Gateway, url: str, *, field: str, **sent: Any) -> str:
     assert answer.status_code == 422, answer.text
     assert [fault["field"] for fault in answer.json()["errors"]] == [field], answer.text
     assert [key for key in keys(gateway) if "/in/" in key] == []
-    assert gateway.nudged == []
+    assert gateway.submitted == []
     return str(answer.json()["errors"][0]["message"])

@@ -120,8 +120,8 @@ def local(gateway, keys, tmp_path):
         public_url="https://wan.example/api",
         origins=["https://app.example"],
     )
-    parts = parts_with(gateway.store, tmp_path, gateway.nudged.append, access=access)
-    with serving(parts, gateway.nudged, tmp_path) as served:
+    parts = parts_with(gateway.store, tmp_path, access=access)
+    with serving(parts, tmp_path) as served:
         yield served.client
 
 
@@ -190,8 +190,8 @@ def test_a_key_may_be_used_by_any_name_and_from_any_page(client, keys):
 
 def test_only_listed_origins_are_told_that_their_pages_may_read(gateway, keys, tmp_path):
     origin = {"origin": "https://app.example"}
-    parts = parts_with(gateway.store, tmp_path, gateway.nudged.append, origins=["https://app.example"])
-    with serving(parts, [], tmp_path) as open_to_app:
+    parts = parts_with(gateway.store, tmp_path, origins=["https://app.example"])
+    with serving(parts, tmp_path) as open_to_app:
         refused = open_to_app.client.get("/jobs", headers=origin)
         assert refused.headers["access-control-allow-origin"] == "https://app.example"
         asking = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}

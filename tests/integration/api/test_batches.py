@@ -46,7 +46,7 @@ def test_there_is_a_job_for_each_pair_of_a_prompt_and_a_seed(gateway):
     assert pairs(made) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
     assert (made["status"], made["total"], made["progress"]) == ("queued", 4, 0)
     assert made["counts"]["queued"] == 4
-    assert [job.id for job in gateway.nudged] == [job["id"] for job in made["jobs"]]
+    assert [submitted.id for submitted in gateway.submitted] == [job["id"] for job in made["jobs"]]
     assert all(gateway.job(job["id"])["status"] == "queued" for job in made["jobs"])
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from api.body import MAX_JSON_BYTES
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
-from jobs.state import Job, JobFilter
+from jobs.state import JobFilter
 from jobs.store_memory import MemoryJobStore
 from jobs.store_redis import RedisJobStore, connect
-from tests.integration.api.conftest import BODY, parts_with, serving
+from tests.integration.api.conftest import BODY, AttendedStore, parts_with, serving
 
 URL = "/generate/text-to-video"
 MEMBERS = ["type", "title", "status", "detail", "errors", "error", "error_type"]
@@ -55,11 +55,12 @@ def test_a_refused_method_is_told_every_method_that_the_address_takes(gateway):
     assert gateway.client.get(URL).headers["allow"] == "POST"
 
 
-def test_an_unexpected_error_is_a_problem_that_gives_nothing_away(gateway, tmp_path):
+def test_an_unexpected_error_is_a_problem_that_gives_nothing_away(redis_url, tmp_path):
     def crash(_: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    with serving(parts_with(gateway.store, tmp_path, crash), [], tmp_path) as broken:
+    store = AttendedStore(connect(redis_url), crash)
+    with serving(parts_with(store, tmp_path), tmp_path) as broken:
         answer = broken.client.post(URL, json=BODY)
     assert_problem(answer, 500)
     assert "hunter2" not in answer.text
@@ -132,9 +133,8 @@ WRONG_BODIES = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), VA
 def fuzzed(tmp_path_factory):
     """A gateway over a store in memory, quick enough for hundreds of requests."""
     directory = tmp_path_factory.mktemp("fuzzed")
-    nudged: list[Job] = []
-    parts = parts_with(MemoryJobStore(Policy()), directory, nudged.append)
-    with serving(parts, nudged, directory) as gateway:
+    parts = parts_with(MemoryJobStore(Policy()), directory)
+    with serving(parts, directory) as gateway:
         yield gateway
 
 
@@ -144,7 +144,6 @@ def test_whatever_is_posted_that_is_wrong_is_refused_and_no_job_made(fuzzed, bod
     answer = fuzzed.client.post(URL, content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (400, 422)
     assert_problem(answer, answer.status_code)
-    assert fuzzed.nudged == []
     assert fuzzed.store.count(JobFilter()) == 0
 
 
@@ -168,12 +167,11 @@ def test_whatever_address_and_headers_come_nothing_breaks(fuzzed, method, place,
 
 
 def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(tmp_path):
-    nudged: list[Job] = []
     server = EmbeddedRedis(tmp_path / "redis")
     redis = connect(server.url)
     store = RedisJobStore(redis, Policy())
     server.start()
-    with serving(parts_with(store, tmp_path, nudged.append, feed=server.url), nudged, tmp_path) as gateway:
+    with serving(parts_with(store, tmp_path, feed=server.url), tmp_path) as gateway:
         job = gateway.submit()
         server.stop()
         for answer in (
@@ -190,7 +188,7 @@ def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(t
         assert health.json()["workers"] is None
         server.start()
         assert [seen["id"] for seen in gateway.client.get("/jobs").json()["jobs"]] == [job["id"]]
-        assert [nudge.id for nudge in nudged] == [job["id"]]
+        assert [submitted.id for submitted in gateway.submitted] == [job["id"]]
         assert gateway.client.get("/health").status_code == 200
     redis.close()
     server.stop()

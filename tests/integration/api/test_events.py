@@ -32,7 +32,7 @@ Live = tuple[Gateway, str]
 @pytest.fixture
 def live(gateway: Gateway, redis_url: str, tmp_path) -> Iterator[Live]:
     """A gateway to act on jobs with, and the address of another one that streams."""
-    parts = parts_with(gateway.store, tmp_path, lambda _: None, feed=redis_url)
+    parts = parts_with(gateway.store, tmp_path, feed=redis_url)
     with listening(parts) as server:
         yield gateway, address(server)
 
@@ -263,7 +263,7 @@ def test_many_streams_share_one_process_without_a_thread_each(live, redis_url):
 
 def test_a_client_that_hangs_up_is_forgotten(gateway, redis_url, tmp_path):
     job_id = gateway.submit()["id"]
-    parts = parts_with(gateway.store, tmp_path, lambda _: None, feed=redis_url)
+    parts = parts_with(gateway.store, tmp_path, feed=redis_url)
     with listening(parts) as server:
         url = address(server)
         for _ in range(3):
@@ -341,5 +341,5 @@ def serving_with(
     watch = Watch(gateway.store.get, RedisFeed(feed) if feed else None)
     load = Load(gateway.store, CATALOG, fresh_seconds=0)
     follow = Follow(gateway.store, watch, load, heartbeat_seconds)
-    with listening(parts_with(gateway.store, videos, lambda _: None, watch=watch, follow=follow)) as server:
+    with listening(parts_with(gateway.store, videos, watch=watch, follow=follow)) as server:
         yield address(server)

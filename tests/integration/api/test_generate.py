@@ -17,11 +17,10 @@ URL = "/generate/text-to-video"
 
 
 def refused(gateway: Gateway, status: int, **changes) -> Any:
-    """The problem that a body is refused with. Nothing may have been written or sent."""
+    """The problem that a body is refused with. Nothing may have been written."""
     answer = gateway.client.post(URL, json=BODY | changes)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert gateway.store.count(JobFilter()) == 0
-    assert gateway.nudged == []
     return answer.json()
 
 
@@ -78,13 +77,13 @@ def test_the_job_object_has_exactly_the_promised_fields(gateway):
     assert (job["status"], job["progress"], job["step"], job["attempt"]) == ("queued", 0, 0, 0)
 
 
-def test_the_record_holds_the_request_with_every_default_filled_in_and_the_nudge_only_the_job(gateway):
+def test_the_record_holds_the_request_with_every_default_filled_in(gateway):
     job = gateway.submit(sample_steps=7)
     record = gateway.store.get(job["id"])
     request = VideoRequest.model_validate(record.spec)
     assert (request.width, request.height, request.sample_steps) == (128, 64, 7)
     assert (record.queue, record.progress.steps, record.state) == ("t2v-A14B", 7, JobState.QUEUED)
-    assert [nudge.id for nudge in gateway.nudged] == [job["id"]]
+    assert [submitted.id for submitted in gateway.submitted] == [job["id"]]
 
 
 def test_without_a_seed_one_is_drawn_and_told(gateway):
@@ -168,9 +167,8 @@ def test_every_way_to_declare_json_is_fine(gateway, declared):
 
 
 def test_a_model_that_is_not_installed_is_refused_with_the_command_that_installs_it(gateway, tmp_path):
-    store, nudged = gateway.store, gateway.nudged
-    parts = parts_with(store, tmp_path, nudged.append, models=Cached(dict, 0))
-    with serving(parts, nudged, tmp_path) as bare:
+    parts = parts_with(gateway.store, tmp_path, models=Cached(dict, 0))
+    with serving(parts, tmp_path) as bare:
         problem = refused(bare, 422)
     assert problem["error_type"] == "model_not_installed"
     assert "python scripts/download_wan_models.py --model t2v-A14B" in problem["detail"]
@@ -186,19 +184,9 @@ def test_a_task_that_this_version_cannot_run_is_refused(gateway, monkeypatch):
 
 def test_a_model_installed_while_the_gateway_runs_is_taken(gateway, tmp_path):
     installed: dict[str, InstalledModel] = {}
-    parts = parts_with(
-        gateway.store, tmp_path, gateway.nudged.append, models=Cached(lambda: dict(installed), 0)
-    )
-    with serving(parts, gateway.nudged, tmp_path) as bare:
+    parts = parts_with(gateway.store, tmp_path, models=Cached(lambda: dict(installed), 0))
+    with serving(parts, tmp_path) as bare:
         refused(bare, 422)
         installed["t2v-A14B"] = InstalledModel("t2v-A14B", tmp_path, tiny=False)
         assert refused(bare, 422)["errors"][0]["field"] == "size"  # a real model takes no 128*64
         assert bare.submit(size="832*480")["status"] == "queued"
-
-
-def test_a_nudge_is_sent_only_once_the_record_is_there(gateway, tmp_path):
-    found = []
-    parts = parts_with(gateway.store, tmp_path, lambda job: found.append(gateway.store.get(job.id).state))
-    with serving(parts, gateway.nudged, tmp_path) as checking:
-        checking.submit()
-    assert found == [JobState.QUEUED]

@@ -51,7 +51,7 @@ def accepted(gateway, url, **sent) -> VideoRequest:
     request = VideoRequest.model_validate(gateway.store.get(job["id"]).spec)
     assert sorted(request.inputs.values()) == keys(gateway, job["id"])
     assert all(key.startswith(f"{job['id']}/in/") for key in request.inputs.values())
-    assert [nudged.id for nudged in gateway.nudged] == [job["id"]]
+    assert [submitted.id for submitted in gateway.submitted] == [job["id"]]
     return request
 
 
@@ -97,8 +97,8 @@ class TestEveryTask:
 
     @pytest.mark.parametrize(("tts_url", "clones"), [(None, False), ("http://tts:8091", True)])
     def test_a_gateway_goes_by_its_setting(self, tmp_path, tts_url, clones):
-        with open_parts(GatewaySettings(data_dir=tmp_path, tts_url=tts_url)) as parts:
-            assert parts.clones_voices is clones
+        parts = open_parts(GatewaySettings(data_dir=tmp_path, tts_url=tts_url))
+        assert parts.clones_voices is clones
 
     @pytest.mark.parametrize("replace", [False, True])
     def test_an_animation_becomes_a_job(self, gateway, replace):
@@ -108,7 +108,7 @@ class TestEveryTask:
         names = ["bg", "face", "mask", "pose", "ref"] if replace else ["face", "pose", "ref"]
         assert sorted(request.inputs) == names
         assert (request.replace_flag, request.refert_num) == (replace, 1)
-        job = gateway.job(gateway.nudged[0].id)
+        job = gateway.job(gateway.submitted[0].id)
         assert "77" in job["warnings"][0]
 
     def test_text_alone_may_come_as_a_form_too(self, gateway):
@@ -364,7 +364,7 @@ class TestWhatIsLeft:
 
     def test_inputs_go_when_the_client_cancels(self, gateway):
         accepted(gateway, IMAGE, data=COMMON, files={"image": picture()})
-        job_id = gateway.nudged[0].id
+        job_id = gateway.submitted[0].id
         gateway.client.post(f"/jobs/{job_id}/cancel").raise_for_status()
         assert keys(gateway) == []
 

@@ -40,8 +40,8 @@ def test_a_completed_job_links_its_video(gateway):
 def test_links_begin_with_the_public_url_where_one_is_set(gateway, tmp_path):
     done = gateway.finished()
     public = "https://videos.example/wan"
-    parts = parts_with(gateway.store, tmp_path, gateway.nudged.append, public_url=public)
-    with serving(parts, gateway.nudged, tmp_path) as behind_proxy:
+    parts = parts_with(gateway.store, tmp_path, public_url=public)
+    with serving(parts, tmp_path) as behind_proxy:
         assert behind_proxy.job(done)["video_url"] == f"{public}/videos/{done}.mp4"
 
 

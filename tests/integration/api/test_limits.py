@@ -77,7 +77,7 @@ def test_a_refused_submit_makes_no_job(client, keys, gateway):
     for _ in range(3):
         app.get("/jobs")
     assert app.post("/generate/text-to-video", json=BODY).status_code == 429
-    assert gateway.nudged == []
+    assert gateway.submitted == []
 
 
 def test_a_tenant_may_have_a_limit_of_its_own_or_none(client, keys, limits):
@@ -136,7 +136,7 @@ def test_a_tenant_that_used_up_its_gpu_time_waits_for_the_next_day(gateway, keys
     refused = app.post(URL, json=BODY)
     assert (refused.status_code, refused.json()["error_type"]) == (429, "gpu_time_spent")
     assert 0 < int(refused.headers["retry-after"]) <= 24 * 3600
-    assert gateway.nudged == []
+    assert gateway.submitted == []
 
 
 def test_a_repetition_is_answered_even_when_nothing_new_is_taken(gateway, keys):

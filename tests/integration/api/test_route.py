@@ -7,7 +7,6 @@ import pytest
 
 from api.cached import Cached
 from jobs.policy import Policy
-from jobs.state import Job
 from jobs.store_redis import RedisJobStore, connect
 from tests.integration.api.conftest import Gateway, parts_with, serving
 from wan_models.catalog import CATALOG
@@ -23,12 +22,11 @@ GUIDE = {
 @pytest.fixture
 def everything(redis_url: str, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway with a tiny model of every task."""
-    nudged: list[Job] = []
     models = {task: InstalledModel(task, tmp_path / task, tiny=True) for task in CATALOG}
     with connect(redis_url) as redis:
         store = RedisJobStore(redis, Policy())
-        parts = parts_with(store, tmp_path, nudged.append, models=Cached(lambda: models, 0))
-        with serving(parts, nudged, tmp_path) as gateway:
+        parts = parts_with(store, tmp_path, models=Cached(lambda: models, 0))
+        with serving(parts, tmp_path) as gateway:
             yield gateway
 
 
@@ -66,7 +64,7 @@ def test_executed_a_video_query_becomes_a_job(gateway):
     job = answer.json()["job"]
     assert answer.headers["location"] == f"/jobs/{job['id']}"
     assert gateway.job(job["id"])["request"]["prompt"] == "a cat playing in the garden"
-    assert [nudged.id for nudged in gateway.nudged] == [job["id"]]
+    assert [submitted.id for submitted in gateway.submitted] == [job["id"]]
 
 
 def test_a_repeated_execution_with_the_same_key_is_the_same_job(gateway):

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from jobs.policy import Policy
-from jobs.state import Job
 from jobs.store_redis import RedisJobStore, connect
 from routing.desk import open_desk
 from routing.settings import NeighbourSettings
@@ -29,11 +28,10 @@ def stand_in(*options: str) -> Iterator[str]:
 @contextmanager
 def beside(redis_url: str, tmp_path: Path, **settings: Any) -> Iterator[Gateway]:
     """A gateway with these services beside it."""
-    nudged: list[Job] = []
     with connect(redis_url) as redis:
         store = RedisJobStore(redis, Policy())
         desk = open_desk(NeighbourSettings(**settings))
-        with serving(parts_with(store, tmp_path, nudged.append, desk=desk), nudged, tmp_path) as gateway:
+        with serving(parts_with(store, tmp_path, desk=desk), tmp_path) as gateway:
             yield gateway
 
 

@@ -184,9 +184,7 @@ def test_no_list_tells_of_another_tenants_things(neighbours):
 
 def test_a_stream_of_all_jobs_tells_of_no_other_tenants(neighbours, redis_url, tmp_path):
     since = {"last-event-id": "0-0"}
-    parts = parts_with(
-        neighbours.gateway.store, tmp_path, lambda _: None, feed=redis_url, access=neighbours.access
-    )
+    parts = parts_with(neighbours.gateway.store, tmp_path, feed=redis_url, access=neighbours.access)
     with listening(parts) as server:
         url = f"http://127.0.0.1:{server.address[1]}/events"
 
@@ -253,7 +251,7 @@ def test_the_tenant_of_a_job_cannot_be_chosen_by_its_body(neighbours):
 
 
 def test_new_routes_are_asked_for_by_these_tests(gateway, tmp_path):
-    app = create_app(parts_with(gateway.store, tmp_path, gateway.nudged.append))
+    app = create_app(parts_with(gateway.store, tmp_path))
     app.add_api_route("/jobs/{job_id}/secret", lambda job_id: {"id": job_id})
     app.add_api_route("/things/{thing}", lambda thing: {"id": thing})
     paths = [route.path for route in app.routes if isinstance(route, Route)]

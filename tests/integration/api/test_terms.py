@@ -78,7 +78,7 @@ class TestAnIdempotencyKey:
         assert (first.status_code, again.status_code) == (202, 202)
         assert first.json()["id"] == again.json()["id"]
         assert again.headers["location"] == first.headers["location"]
-        assert len(gateway.nudged) == 1
+        assert len(gateway.submitted) == 1
         gateway.finish(first.json()["id"])
         done = post(gateway, "a")
         assert (done.status_code, done.json()["status"]) == (200, "completed")
@@ -122,7 +122,7 @@ class TestAnIdempotencyKey:
             answers = list(clients.map(lambda _: post(gateway, "a"), range(16)))
         assert {answer.status_code for answer in answers} <= {202, 409}
         assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
-        assert len(gateway.nudged) == 1
+        assert len(gateway.submitted) == 1
 
 
 class TestReuse:
@@ -131,7 +131,7 @@ class TestReuse:
         gateway.finish(first["id"])
         answer = post(gateway, base_seed=7, reuse=True, priority="high")
         assert (answer.status_code, answer.json()["id"]) == (200, first["id"])
-        assert len(gateway.nudged) == 1
+        assert len(gateway.submitted) == 1
 
     @pytest.mark.parametrize(
         "changes", [{"base_seed": 8}, {"base_seed": -1}, {"prompt": "A dog"}, {"reuse": False}], ids=str

@@ -207,8 +207,8 @@ class AwayArtifacts:
 
 
 def test_an_artifact_store_that_is_away_is_said_to_be_so(gateway, url, tmp_path):
-    parts = parts_with(gateway.store, tmp_path, gateway.nudged.append, artifacts=AwayArtifacts())
-    with serving(parts, gateway.nudged, tmp_path) as away:
+    parts = parts_with(gateway.store, tmp_path, artifacts=AwayArtifacts())
+    with serving(parts, tmp_path) as away:
         for answer in (away.client.get(url), away.client.delete(url)):
             assert (answer.status_code, answer.json()["error_type"]) == (503, "artifacts_unavailable")
             assert answer.headers["retry-after"] == "5"

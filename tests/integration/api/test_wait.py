@@ -8,22 +8,17 @@ from threading import Barrier
 import pytest
 
 from jobs.policy import Policy
-from jobs.state import Job
 from jobs.store_redis import RedisJobStore, connect
-from tests.integration.api.conftest import BODY, Gateway, parts_with, serving
+from tests.integration.api.conftest import BODY, AttendedStore, Gateway, parts_with, serving
 
 URL = "/generate/text-to-video"
 
 
 def test_a_client_that_waits_gets_the_finished_job(redis_url, tmp_path):
     redis = connect(redis_url)
-    store = RedisJobStore(redis, Policy())
     with ThreadPoolExecutor() as pool:
-
-        def work(job: Job) -> None:
-            pool.submit(gateway.finish, job.id)
-
-        with serving(parts_with(store, tmp_path, work, feed=redis_url), [], tmp_path) as gateway:
+        store = AttendedStore(redis, lambda job: pool.submit(gateway.finish, job.id))
+        with serving(parts_with(store, tmp_path, feed=redis_url), tmp_path) as gateway:
             answer = gateway.client.post(URL, json=BODY, headers={"prefer": "respond-async, wait=60"})
     redis.close()
     assert (answer.status_code, answer.json()["status"]) == (200, "completed")
@@ -48,38 +43,34 @@ def test_a_client_that_does_not_wait_is_not_told_that_it_did(gateway, prefer):
 def test_more_clients_can_wait_than_there_are_threads(gateway: Gateway, redis_url, tmp_path):
     clients = 60  # the pool for blocking work has 40 threads
     all_submitted = Barrier(clients + 1)
-    waiting: list[str] = []
-    with ThreadPoolExecutor(clients) as pool:
+    with (
+        ThreadPoolExecutor(clients) as pool,
+        serving(parts_with(gateway.store, tmp_path, feed=redis_url), tmp_path) as crowded,
+    ):
 
-        def nudge(job: Job) -> None:
-            waiting.append(job.id)
-
-        with serving(parts_with(gateway.store, tmp_path, nudge, feed=redis_url), [], tmp_path) as crowded:
-
-            def ask() -> str:
-                all_submitted.wait()
-                answer = crowded.client.post(URL, json=BODY, headers={"prefer": "wait=60"})
-                status: str = answer.json()["status"]
-                return status
-
-            answers = [pool.submit(ask) for _ in range(clients)]
+        def ask() -> str:
             all_submitted.wait()
-            cancelled = 0
-            while cancelled < clients:  # served promptly although everybody waits
-                queued = crowded.client.get("/jobs?status=queued&limit=100").json()["jobs"]
-                for job in queued if len(waiting) == clients else []:
-                    crowded.store.cancel(job["id"])
-                    cancelled += 1
-            assert [answer.result() for answer in answers] == ["cancelled"] * clients
+            answer = crowded.client.post(URL, json=BODY, headers={"prefer": "wait=60"})
+            status: str = answer.json()["status"]
+            return status
+
+        answers = [pool.submit(ask) for _ in range(clients)]
+        all_submitted.wait()
+        cancelled = 0
+        while cancelled < clients:  # served promptly although everybody waits
+            queued = crowded.client.get("/jobs?status=queued&limit=100").json()["jobs"]
+            for job in queued if len(queued) == clients else []:
+                crowded.store.cancel(job["id"])
+                cancelled += 1
+        assert [answer.result() for answer in answers] == ["cancelled"] * clients
 
 
 def test_a_job_submitted_at_one_gateway_is_seen_at_another(redis_url, tmp_path):
     redis = connect(redis_url)
     store = RedisJobStore(redis, Policy())
-    nudged: list[Job] = []
     with (
-        serving(parts_with(store, tmp_path, nudged.append, feed=redis_url), nudged, tmp_path) as here,
-        serving(parts_with(store, tmp_path, nudged.append, feed=redis_url), nudged, tmp_path) as there,
+        serving(parts_with(store, tmp_path, feed=redis_url), tmp_path) as here,
+        serving(parts_with(store, tmp_path, feed=redis_url), tmp_path) as there,
     ):
         job = here.submit()
         assert there.job(job["id"]) == job
@@ -92,15 +83,11 @@ def test_a_job_submitted_at_one_gateway_is_seen_at_another(redis_url, tmp_path):
 
 def test_a_client_that_waits_at_one_gateway_hears_of_a_cancel_at_another(redis_url, tmp_path):
     redis = connect(redis_url)
-    store = RedisJobStore(redis, Policy())
     with ThreadPoolExecutor() as pool:
-
-        def cancel(job: Job) -> None:
-            pool.submit(there.client.post, f"/jobs/{job.id}/cancel")
-
+        store = AttendedStore(redis, lambda job: pool.submit(there.client.post, f"/jobs/{job.id}/cancel"))
         with (
-            serving(parts_with(store, tmp_path, cancel, feed=redis_url), [], tmp_path) as here,
-            serving(parts_with(store, tmp_path, cancel, feed=redis_url), [], tmp_path) as there,
+            serving(parts_with(store, tmp_path, feed=redis_url), tmp_path) as here,
+            serving(parts_with(store, tmp_path, feed=redis_url), tmp_path) as there,
         ):
             answer = here.client.post(URL, json=BODY, headers={"prefer": "wait=60"})
     redis.close()

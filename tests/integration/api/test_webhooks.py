@@ -126,7 +126,7 @@ class TestSecrets:
     def test_the_default_one_is_had_by_rotating_it(self, gateway, receiver):
         secret = gateway.client.post("/webhooks/default/rotate").json()["secret"]
         gateway.client.post("/generate/text-to-video", json=BODY | {"webhook_url": f"{receiver.url}/ok"})
-        gateway.client.post(f"/jobs/{gateway.nudged[0].id}/cancel")
+        gateway.client.post(f"/jobs/{gateway.submitted[0].id}/cancel")
         deliver(gateway)
         message = receiver.next()
         assert Webhook(secret).verify(message.body, message.headers)["type"] == "video.cancelled"
@@ -176,7 +176,7 @@ class TestOfARequest:
     def test_what_cannot_be_is_refused_with_the_field(self, gateway, changes, field):
         answer = gateway.client.post("/generate/text-to-video", json=BODY | changes)
         assert refusal(answer) == (422, field)
-        assert gateway.nudged == []
+        assert gateway.submitted == []
 
 
 class TestDeliveries:
