@@ -8,17 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.tenancy import ClientStore
-from jobs.state import DEFAULT_TENANT, IdempotencyKey
+from jobs.state import IdempotencyKey
 from wan_models.errors import InvalidRequestError
 
 HEADER = "Idempotency-Key"
@@ -35,29 +31,6 @@ class Reservation:
     def used_for(self, *request: Any) -> IdempotencyKey:
         """The key, with what it stands for: JSON values that tell this request from every other."""
         return IdempotencyKey(self.key, fingerprint(*request), self.token)
-
-
-@asynccontextmanager
-async def reserved(request: Request, store: ClientStore) -> AsyncIterator[Reservation | None]:
-    """Keep the request's key while the request is answered; None where it brings none.
-
-    A block that raises gives the key up, so that the client may try again with it.
-
-    Raises:
-        InvalidRequestError: the header is no key.
-        KeyReservedError: another request with this key is still being answered.
-    """
-    key = key_of(request)
-    if key is None:
-        yield None
-        return
-    reservation = Reservation(key, uuid4().hex)
-    await run_in_threadpool(store.reserve, DEFAULT_TENANT, key, reservation.token)
-    try:
-        yield reservation
-    except BaseException:
-        await run_in_threadpool(store.unreserve, DEFAULT_TENANT, key, reservation.token)
-        raise
 
 
 def fingerprint(*values: Any) -> str:

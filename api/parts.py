@@ -16,6 +16,7 @@ from api.limiter import Limiter
 from api.load import Load
 from api.origin import Origin, origin_of
 from api.principal import Principal, principal_of
+from api.reservations import Reservations
 from api.tenancy import ClientStore, TenantStore
 from api.watch import Watch
 from api.webhooks import Webhooks
@@ -33,10 +34,10 @@ class Parts:
 
     ``loras`` are the adapters that requests may name.
     ``models`` are the installed ones by task, ``access`` tells who calls, ``limiter`` how often they may and
-    ``admissions`` when their jobs are taken, ``intake`` takes in bodies and files, ``desk`` routes queries,
-    ``public_url`` begins absolute links in place of the address a request came to, pages of ``origins`` may
-    call from browsers, and ``redirects`` tells whether clients can reach the bucket themselves.
-    ``clones_voices`` tells whether the workers speak through a service.
+    ``admissions`` when their jobs are taken, ``reservations`` keeps idempotency keys, ``intake`` takes in
+    bodies and files, ``desk`` routes queries, ``public_url`` begins absolute links in place of the address a
+    request came to, pages of ``origins`` may call from browsers, and ``redirects`` tells whether clients can
+    reach the bucket themselves. ``clones_voices`` tells whether the workers speak through a service.
     """
 
     store: ClientStore
@@ -51,6 +52,7 @@ class Parts:
     admissions: Admissions
     webhooks: Webhooks
     desk: Desk
+    reservations: Reservations = field(default_factory=Reservations)
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()

@@ -11,7 +11,7 @@ from api.answer import answer
 from api.batch_view import batch_view
 from api.batches import Batch, BatchId, cancel_batch, jobs_of, submit_batch
 from api.body import read_json
-from api.idempotency import PARAMETER, reserved
+from api.idempotency import PARAMETER
 from api.links import Links
 from api.openapi import PROBLEMS
 from api.parts import parts_of
@@ -35,7 +35,7 @@ _BODY = {
 async def create_batch(request: Request) -> Response:
     """Queue a job for each pair of a prompt and a seed: all of them, or none."""
     parts, tenant = parts_of(request), principal_of(request).tenant
-    async with reserved(request, parts.store) as reservation:
+    async with parts.reservations.of(request, parts.store) as reservation:
         batch = Batch.model_validate(await read_json(request, parts.intake.patience))
         work = partial(submit_batch, batch, parts, reservation, tenant=tenant)
         batch_id, jobs = await to_thread.run_sync(work, limiter=parts.intake.threads)

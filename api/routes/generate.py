@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answer import job_answer
 from api.completion import completed
-from api.idempotency import PARAMETER, reserved
+from api.idempotency import PARAMETER
 from api.inputs.receive import received
 from api.openapi import PROBLEMS, body_of
 from api.parts import parts_of
@@ -82,7 +82,7 @@ async def _queue(kind: type[VideoBody], request: Request) -> Response:
     parts = parts_of(request)
     intake, tenant = parts.intake, principal_of(request).tenant
     async with (
-        reserved(request, parts.store) as reservation,
+        parts.reservations.of(request, parts.store) as reservation,
         received(kind, request, intake) as (body, files),
     ):
         full = await completed(body, parts)

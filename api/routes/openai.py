@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from api.answer import answer
 from api.body import read_json
 from api.eta import eta_seconds, poll_seconds
-from api.idempotency import PARAMETER, Reservation, reserved
+from api.idempotency import PARAMETER, Reservation
 from api.inputs.gather import Input
 from api.names import JOB_ID_PATTERN, check_job_id
 from api.openai.fields import CreateVideo, Extension, Remix, in_client_terms, translated
@@ -87,7 +87,7 @@ async def create_openai_video(request: Request) -> Response:
     parts = parts_of(request)
     intake = parts.intake
     async with (
-        reserved(request, parts.store) as reservation,
+        parts.reservations.of(request, parts.store) as reservation,
         received_fields(request, intake) as (fields, files),
     ):
         asked = CreateVideo.model_validate(fields)
@@ -214,7 +214,7 @@ async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..
                 else None,
             )
 
-    async with reserved(request, parts.store) as reservation:
+    async with parts.reservations.of(request, parts.store) as reservation:
         job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads)
     return _answer(job, parts)
 

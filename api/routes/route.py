@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.answer import answer
 from api.body import read_json
 from api.forward import forward
-from api.idempotency import PARAMETER, Reservation, key_of, reserved
+from api.idempotency import PARAMETER, Reservation, key_of
 from api.links import Links
 from api.model_loads import model_loads
 from api.openapi import BODIES, PROBLEMS
@@ -56,7 +56,7 @@ async def route(request: Request) -> Response:
         raise InvalidRequestError(field, "The query asks for this, and nothing is attached that could be it.")
     if found.service is not Service.WAN:
         return await _forward(found, query, request, parts)
-    async with reserved(request, parts.store) as reservation:
+    async with parts.reservations.of(request, parts.store) as reservation:
         job = await _start(found, request, parts, reservation)
     view = RouteView(**dict(found), job=job_view(job, parts.load, Links(request)))
     return answer(view, status=202, headers={"location": f"/jobs/{job.id}"})

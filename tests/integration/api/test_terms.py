@@ -1,13 +1,15 @@
 """Terms of a request: priority, deadlines, idempotency keys, reuse and caps, through the gateway."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from api.reservations import Reservations
 from jobs.policy import Caps
 from jobs.state import JobError, NewJob
-from tests.integration.api.conftest import BODY, Gateway
+from tests.integration.api.conftest import BODY, Gateway, serving
 
 QUEUE = "t2v-A14B"
 
@@ -111,7 +113,9 @@ class TestAnIdempotencyKey:
 
     def test_is_refused_while_another_request_with_it_is_being_answered(self, gateway):
         gateway.store.reserve("default", "a", "another try")
-        answer = post(gateway, "a")
+        parts = replace(gateway.parts, reservations=Reservations(patience_seconds=0.2))
+        with serving(parts, [], gateway.videos) as impatient:
+            answer = post(impatient, "a")
         assert code(answer) == (409, "idempotency_key_in_use")
         assert answer.headers["retry-after"]
         gateway.store.unreserve("default", "a", "another try")
