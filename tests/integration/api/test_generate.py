@@ -46,7 +46,7 @@ def test_a_submitted_job_is_accepted_with_an_address_and_a_time_to_ask_again(gat
 def test_a_request_without_files_needs_no_room_for_temporary_files(gateway, monkeypatch, url, body):
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     assert gateway.client.post(url, json=body).is_success
-    assert len(gateway.nudged) == 1
+    assert len(gateway.submitted) == 1
 
 
 def test_the_job_object_has_exactly_the_promised_fields(gateway):

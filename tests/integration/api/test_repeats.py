@@ -28,7 +28,7 @@ def post(gateway: Gateway, **changes: Any) -> Any:
 @pytest.fixture
 def other(gateway) -> Iterator[Gateway]:
     """Another gateway of the same service."""
-    with serving(replace(gateway.parts, reservations=Reservations()), [], gateway.videos) as other:
+    with serving(replace(gateway.parts, reservations=Reservations()), gateway.videos) as other:
         yield other
 
 
@@ -70,9 +70,9 @@ def test_makes_one_job_after_a_server_was_stopped_and_went_on_with_what_it_had_r
         server = stack.enter_context(EmbeddedRedis(tmp_path / "redis"))
         client = stack.enter_context(Redis.from_url(server.url, socket_timeout=0.2))
         store = RedisJobStore(client, Policy())
-        parts = parts_with(store, tmp_path, lambda _: None)
+        parts = parts_with(store, tmp_path)
         gateways = [
-            stack.enter_context(serving(replace(parts, reservations=Reservations()), [], tmp_path))
+            stack.enter_context(serving(replace(parts, reservations=Reservations()), tmp_path))
             for _ in range(2)
         ]
         assert gateways[0].submit(prompt="A dog")

@@ -114,7 +114,7 @@ class TestAnIdempotencyKey:
     def test_is_refused_while_another_request_with_it_is_being_answered(self, gateway):
         gateway.store.reserve("default", "a", "another try")
         parts = replace(gateway.parts, reservations=Reservations(patience_seconds=0.2))
-        with serving(parts, [], gateway.videos) as impatient:
+        with serving(parts, gateway.videos) as impatient:
             answer = post(impatient, "a")
         assert code(answer) == (409, "idempotency_key_in_use")
         assert answer.headers["retry-after"]
@@ -151,7 +151,7 @@ class TestReuse:
         answer = post(gateway, "a", base_seed=7, reuse=True)
         assert (answer.status_code, answer.json()["id"] != first["id"]) == (202, True)
         assert post(gateway, "a", base_seed=7, reuse=True).json()["id"] == answer.json()["id"]
-        assert len(gateway.nudged) == 2
+        assert len(gateway.submitted) == 2
 
 
 class TestACap:
