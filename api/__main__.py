@@ -18,10 +18,10 @@ from api.settings import GatewaySettings
 from api.watch import Watch
 from jobs.connect import open_keys, open_store, open_webhooks
 from jobs.lifetime import end_with_keeper
-from jobs.logs import configure_logging
 from jobs.metrics import DiskMetrics, MetricsPortError, StoreMetrics, serving
 from jobs.scratch import sweep_scratch
 from jobs.settings import load_settings
+from telemetry.logs import configure_logging
 from wan_models.catalog import CATALOG
 from wan_models.engines import EnginesError
 from wan_models.errors import LoraCatalogError
@@ -66,7 +66,7 @@ def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(GatewaySettings)
     allow_many_connections()
-    configure_logging(settings.log_level)
+    configure_logging(settings, "gateway")
     end_with_keeper()
     sweep_scratch()
     try:
@@ -82,8 +82,7 @@ def main() -> None:
             port=settings.port,
             http=Protocol,
             ws=Sockets,
-            log_config=None,  # its lines go where ours go
-            log_level=settings.log_level.lower(),
+            log_config=None,  # its lines go where ours go, at the level of other libraries
             access_log=settings.log_level == "DEBUG",  # clients poll
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,

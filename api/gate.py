@@ -7,6 +7,7 @@ from dataclasses import replace
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from api.access import Access
 from api.errors import problem_response
@@ -17,7 +18,6 @@ from api.refusals import RefusedError, ScopeMissingError, TooManyRequestsError
 from jobs import keys
 from jobs.errors import JobsError
 from jobs.limits import Allowance
-from jobs.logs import note
 
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 """What anybody may see: pages that hold no data, and what load balancers ask for."""
@@ -63,7 +63,7 @@ class Gate:
         if allowance and allowance.retry_seconds:
             raise TooManyRequestsError(allowance)
         introduce(connection, principal)
-        note(tenant=principal.tenant)
+        bind_contextvars(tenant=principal.tenant)
         return allowance
 
 

@@ -9,8 +9,9 @@ from secrets import token_hex
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
-from jobs.logs import note
+from jobs.facts import trace_id
 
 HEADER = "x-request-id"
 _SCOPE_KEY = "wanserve.origin"
@@ -38,7 +39,8 @@ class Origins:
             await self._app(scope, receive, send)
             return
         origin = scope[_SCOPE_KEY] = read_origin(Headers(scope=scope))
-        note(request=origin.request_id)  # for the task of this request, and the threads that it uses
+        # For the task of this request, and the threads that it uses.
+        bind_contextvars(request_id=origin.request_id, trace_id=trace_id(origin.traceparent))
 
         async def send_with_id(message: Message) -> None:
             if message["type"].endswith("response.start") or message["type"] == "websocket.accept":
@@ -51,10 +53,10 @@ class Origins:
 def read_origin(headers: Headers) -> Origin:
     """What the headers say, and where they say nothing well-formed, something new."""
     given, trace = headers.get(HEADER, ""), parse_traceparent(headers.getlist("traceparent"))
-    trace_id = trace.split("-")[1] if trace else token_hex(16)
+    trace = trace or f"00-{token_hex(16)}-{token_hex(8)}-00"
     return Origin(
-        request_id=given if _REQUEST_ID.fullmatch(given) else trace_id,
-        traceparent=trace or f"00-{trace_id}-{token_hex(8)}-00",
+        request_id=given if _REQUEST_ID.fullmatch(given) else trace_id(trace),
+        traceparent=trace,
     )
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from structlog.contextvars import bound_contextvars
+
 from api.idempotency import Reservation
 from api.inputs.gather import Input
 from api.names import new_job_id
@@ -123,7 +125,8 @@ def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation 
     with _stored(new, plan.inputs, parts.artifacts) as complete:
         job = write(complete, parts)
     if job.id == new.id:
-        _log.info("Job %s of tenant %s is queued", job.id, job.tenant)
+        with bound_contextvars(job=job.id):
+            _log.info("Queued for %s", job.queue, extra={"prompt": plan.request.prompt})
     else:
         _forget(complete, parts.artifacts)
     return job

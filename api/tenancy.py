@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
+
+from structlog.contextvars import bound_contextvars
 
 from api.admission import Admissions
 from api.origin import Origin
@@ -14,6 +17,8 @@ from jobs.errors import JobNotFoundError
 from jobs.keys import Scope
 from jobs.state import Event, Job, JobFilter, NewJob, Pace, TenantEvent
 from jobs.store import JobStore
+
+_log = logging.getLogger(__name__)
 
 
 class TenantStore:
@@ -52,7 +57,10 @@ class TenantStore:
     def cancel(self, job_id: str) -> Job:
         """See JobStore."""
         self.get(job_id)
-        return self._store.cancel(job_id)
+        job = self._store.cancel(job_id)
+        with bound_contextvars(job=job.id):
+            _log.info("A cancel was asked for, the job is %s", job.state)
+        return job
 
     def remove(self, job_id: str) -> None:
         """See JobStore."""

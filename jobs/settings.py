@@ -5,28 +5,25 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from redis import Redis
 
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Caps, Policy
 from jobs.secret_files import SecretFiles
+from telemetry.settings import LogSettings
 
 S = TypeVar("S", bound="JobsSettings")
-LogLevel = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda name: str(name).upper())
-]
 
 
 def _check_redis_url(url: str) -> str:
@@ -47,12 +44,8 @@ def _check_s3_endpoint(url: str) -> str:
     return url
 
 
-class JobsSettings(BaseSettings):
+class JobsSettings(LogSettings):
     """What every process needs to know. An empty variable counts as unset; NAME_FILE may stand for NAME."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
-    )
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - see pydantic-settings
@@ -129,7 +122,6 @@ class JobsSettings(BaseSettings):
         None, ge=1, le=65535, description="Port that answers Prometheus under `/metrics`. Unset: none does."
     )
     metrics_host: str = Field("127.0.0.1", description="Address of that port; 0.0.0.0 for every one of IPv4.")
-    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("s3_endpoint")
     @classmethod

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 
 from redis import Redis
+from structlog.contextvars import bound_contextvars
 
 from jobs.artifacts import ArtifactStore
 from jobs.checkpoints import forget_checkpoints
 from jobs.errors import ArtifactStoreUnavailableError
+from jobs.facts import facts_of
 from jobs.inputs import forget_inputs
 from jobs.policy import Policy
 from jobs.state import Job, JobError, Json, Lease
@@ -57,5 +59,6 @@ class TidyJobStore(RedisJobStore):
                 if job.attempt:
                     forget_checkpoints(self._artifacts, job.id)
             except ArtifactStoreUnavailableError as error:
-                _log.warning("The inputs of job %s are left for the sweep: %s", job.id, error)
+                with bound_contextvars(**facts_of(job)):
+                    _log.warning("Inputs are left for the sweep: %s", error)
         return job

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from routing.front import create_front
 from routing.settings import FrontSettings
+from telemetry.logs import configure_logging
 
 
 def main() -> None:
@@ -18,11 +19,12 @@ def main() -> None:
     except ValidationError as error:
         names = ", ".join(sorted({str(fault["loc"][0]).upper() for fault in error.errors()}))
         sys.exit(f"The configuration cannot be used: see {names} in docs/routing.md.")
+    configure_logging(settings, "router")
     uvicorn.run(
         create_front(settings),
         host=settings.host,
         port=settings.port,
-        log_level=settings.log_level.lower(),
+        log_config=None,  # its lines go where ours go
         access_log=False,
         server_header=False,
     )

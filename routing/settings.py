@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from routing.intents import Service
 from routing.neighbours import NeighbourConfig
+from telemetry.settings import LogSettings
 
 _URL = r"https?://[^\s,/?#@]+(/[^\s,?#]*)?"
 _URLS = rf"^{_URL}(, *{_URL})*$"
@@ -75,7 +75,7 @@ class NeighbourSettings(BaseSettings):
         )
 
 
-class FrontSettings(NeighbourSettings):
+class FrontSettings(NeighbourSettings, LogSettings):
     """The settings of a router that stands by itself, in front of several installations."""
 
     wanserve_urls: str = Field(
@@ -86,7 +86,6 @@ class FrontSettings(NeighbourSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8005, ge=0, le=65535, description="Port to listen on.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 
     @property
     def installations(self) -> tuple[str, ...]:

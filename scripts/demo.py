@@ -47,6 +47,7 @@ def ensure_service(settings: GatewaySettings) -> str:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.serve"],
+            env={"LOG_FORMAT": "console"} | os.environ,  # people look into it
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

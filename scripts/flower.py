@@ -13,8 +13,8 @@ from pydantic import Field, SecretStr, model_validator
 
 from api.access import is_loopback
 from jobs.embedded import broker_url
-from jobs.logs import configure_logging
 from jobs.settings import JobsSettings, load_settings
+from telemetry.logs import configure_logging
 from wan_models.catalog import CATALOG
 from workers.celery_app import create_celery
 
@@ -76,7 +76,7 @@ def _run_nothing(queue: str) -> None:
 def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(FlowerSettings)
-    configure_logging(settings.log_level)
+    configure_logging(settings, "flower")
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -20,8 +20,8 @@ from api.exposure import ExposedError, check_exposure
 from api.settings import GatewaySettings
 from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
-from jobs.logs import configure_logging
 from jobs.settings import load_settings
+from telemetry.logs import configure_logging
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
 
@@ -69,7 +69,7 @@ def _noted(data_dir: Path, address: str) -> Iterator[None]:
 def main() -> None:
     """Start everything, keep it running, stop it in order."""
     gateway, worker = load_settings(GatewaySettings), load_settings(WorkerSettings)
-    configure_logging(gateway.log_level)
+    configure_logging(gateway, "serve")
     _require_free(gateway.host, gateway.port)
     stopped = Event()
     stop_on_signals(stopped)
@@ -92,7 +92,7 @@ def main() -> None:
             sys.exit(str(error))
         if worker.models_dir is None:
             builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
-            subprocess.run(builder, check=True)
+            subprocess.run(builder, env=os.environ | {"TQDM_DISABLE": "1"}, check=True)
         address = f"http://{gateway.host}:{gateway.port}"
         running.enter_context(_noted(gateway.data_dir, address))
         print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)

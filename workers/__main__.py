@@ -13,11 +13,11 @@ from threading import Event, Thread
 from jobs.connect import open_artifacts, open_disks, open_store
 from jobs.dispatch import Dispatcher
 from jobs.lifetime import end_with_keeper
-from jobs.logs import configure_logging
 from jobs.metrics import DiskMetrics, MetricsPortError, serving
 from jobs.scratch import sweep_scratch
 from jobs.settings import load_settings
 from jobs.store_redis import connect
+from telemetry.logs import configure_logging
 from wan_models.catalog import CATALOG
 from wan_models.engines import Engines, EnginesError, read_engines
 from wan_models.errors import LoraCatalogError
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
-    configure_logging(settings.log_level)
+    configure_logging(settings, "supervisor")
     end_with_keeper()
     try:
         selected = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())

@@ -33,6 +33,9 @@ class Attempts:
         try:
             job = insist(verb, self._patience_seconds)
         except (LeaseLostError, JobNotFoundError, StoreUnavailableError) as error:
-            _log.warning("Job %s, attempt %d: %s", lease.job_id, lease.attempt, error)
+            _log.warning("How attempt %d ended is lost: %s", lease.attempt, error)
             return
-        _log.info("Job %s, attempt %d: %s", job.id, lease.attempt, job.state)
+        fault = job.attempts[-1].error
+        why = f": {fault.code}: {fault.message}" if fault else ""
+        level = logging.WARNING if fault else logging.INFO
+        _log.log(level, "Attempt %d ended, the job is %s%s", lease.attempt, job.state, why)

@@ -32,7 +32,6 @@ def create_celery(broker_url: str, queues: Sequence[str], run: Callable[[str], N
         worker_concurrency=1,
         worker_disable_prefetch=True,
         worker_enable_soft_shutdown_on_idle=False,
-        worker_hijack_root_logger=False,
         worker_pool="prefork",
         # The parent never imports torch, so the child may fork; macOS would otherwise spawn.
         worker_pool_start_method="fork",

@@ -6,9 +6,9 @@ from threading import Event
 
 from jobs.connect import open_store, open_webhooks
 from jobs.lifetime import end_with_keeper
-from jobs.logs import configure_logging
 from jobs.outbound import Outbound
 from jobs.settings import load_settings
+from telemetry.logs import configure_logging
 from workers.courier import Courier
 from workers.deliverer import Deliverer
 from workers.processes import stop_on_signals
@@ -18,7 +18,7 @@ from workers.settings import WorkerSettings
 def main() -> None:
     """Deliver until SIGTERM or Ctrl-C."""
     settings = load_settings(WorkerSettings)
-    configure_logging(settings.log_level)
+    configure_logging(settings, "deliverer")
     end_with_keeper()
     stopped = Event()
     stop_on_signals(stopped)

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.errors import JobNotFoundError, JobsError, StoreUnavailableError
+from jobs.facts import trace_id
 from jobs.state import Job
 from jobs.store import JobStore
 from jobs.webhook_store import DEFAULT, WebhookStore
-from jobs.webhooks import Lane, Leased, Verdict, retry_delay
+from jobs.webhooks import Delivery, Lane, Leased, Verdict, retry_delay
 from workers.courier import Courier, Result
 from workers.envelope import deliveries
 
@@ -123,9 +126,7 @@ class Deliverer:
             *(delivery.id, delivery.event_id, attempt.number, verdict, told),
         )
         if disabled:
-            _log.warning(
-                "Webhook %s of tenant %s is disabled: %s", leased.endpoint.id, delivery.tenant, disabled
-            )
+            _log.warning("Webhook %s is disabled: %s", leased.endpoint.id, disabled)
 
 
 def judge(leased: Leased, result: Result, luck: float | None = None) -> tuple[Verdict, float]:
@@ -170,11 +171,22 @@ class _Slots:
         self._pool.shutdown()
 
     def _run(self, deliver: Callable[[Leased], None], leased: Leased) -> None:
-        try:
-            deliver(leased)
-        except Exception:  # noqa: BLE001 - its lease will run out
-            _log.exception("Delivery %s broke", leased.delivery.id)
-        finally:
-            with self._lock:
-                self._busy -= 1
-            self._ended()
+        with bound_contextvars(**_facts(leased.delivery)):
+            try:
+                deliver(leased)
+            except Exception:  # noqa: BLE001 - its lease will run out
+                _log.exception("Delivery %s broke", leased.delivery.id)
+            finally:
+                with self._lock:
+                    self._busy -= 1
+                self._ended()
+
+
+def _facts(delivery: Delivery) -> dict[str, str]:
+    """What log lines say of the job that a delivery tells of."""
+    return {
+        "job": delivery.job_id,
+        "tenant": delivery.tenant,
+        "request_id": delivery.request_id,
+        "trace_id": trace_id(delivery.traceparent),
+    }

@@ -12,17 +12,19 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from socket import socket
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.connect import open_store
 from jobs.errors import JobNotFoundError, JobsError, LeaseLostError, StoreUnavailableError
-from jobs.logs import configure_logging
 from jobs.settings import load_settings
 from jobs.state import Job, JobError, Lease, Progress
 from jobs.store import JobStore
+from telemetry.logs import configure_logging
 from workers.attempts import Attempts
 from workers.channel import Channel, Message
 from workers.death import Death
@@ -41,11 +43,12 @@ _log = logging.getLogger(__name__)
 class Holding:
     """One job that the child holds.
 
-    ``stop`` is why it was told to stop, ``cancel`` or ``lost``, and ``stopped_at`` when, by the keeper's
-    clock.
+    ``facts`` are what log lines say of it. ``stop`` is why it was told to stop, ``cancel`` or ``lost``, and
+    ``stopped_at`` when, by the keeper's clock.
     """
 
     lease: Lease
+    facts: Mapping[str, str]
     progress: Progress | None = None  # what the record does not know yet
     on_device: bool = True
     stop: str | None = None
@@ -112,7 +115,7 @@ class Keeper:
         key = message["job"], message["attempt"]
         match message["do"]:
             case "hold":
-                self._holdings[key] = Holding(Lease(key[0], self._worker, key[1]))
+                self._holdings[key] = Holding(Lease(key[0], self._worker, key[1]), message["facts"])
             case "report":
                 self._note(key, Progress(*message["progress"]))
             case "drop":
@@ -134,8 +137,10 @@ class Keeper:
             for holding in self._holdings.values()
             if (beat or holding.progress) and (reason := self._renew(holding))
         ]
-        if any(self._is_overdue(holding) for holding in self._holdings.values()):
-            _log.error("The child does not stop; killing it")
+        if overdue := [holding for holding in self._holdings.values() if self._is_overdue(holding)]:
+            for holding in overdue:
+                with bound_contextvars(**holding.facts):
+                    _log.error("The run does not stop; killing its process")
             self._kill()
             for holding in self._take_all():
                 self._end(holding, self._store.release)  # the other jobs of the child did nothing wrong
@@ -167,7 +172,8 @@ class Keeper:
             return "lost", str(error)
         except StoreUnavailableError as error:
             # Only the store can say that a lease is lost, and it may come back as if nothing had been.
-            _log.warning("No heartbeat for job %s: %s", holding.lease.job_id, error)
+            with bound_contextvars(**holding.facts):
+                _log.warning("No heartbeat: %s", error)
             return None
         holding.progress = None
         return ("cancel", "A cancel was requested.") if cancelled and not holding.stop else None
@@ -189,11 +195,12 @@ class Keeper:
     def _end(self, holding: Holding, otherwise: Callable[[Lease], Job]) -> None:
         """End an attempt in the child's place, by why it was to stop, or else by the given verb."""
         lease = holding.lease
-        match holding.stop:
-            case "cancel":  # the store turns the release of such a job into `cancelled`
-                self._attempts.end(lease, lambda: self._store.release(lease))
-            case None:
-                self._attempts.end(lease, lambda: otherwise(lease))
+        with bound_contextvars(**holding.facts):
+            match holding.stop:
+                case "cancel":  # the store turns the release of such a job into `cancelled`
+                    self._attempts.end(lease, lambda: self._store.release(lease))
+                case None:
+                    self._attempts.end(lease, lambda: otherwise(lease))
 
     def _say(self, say: Callable[[], None]) -> None:
         try:
@@ -211,7 +218,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--child", required=True, type=int, help="process id")
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
-    configure_logging(settings.log_level)
+    configure_logging(settings, "keeper", worker=options.worker)
     keeper = Keeper(
         open_store(settings),
         Attempts(),

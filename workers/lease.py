@@ -14,6 +14,8 @@ from threading import Event, Lock, Thread
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from structlog.contextvars import get_contextvars
+
 from jobs.state import Lease, Progress
 from wan_models.errors import GenerationStoppedError
 from workers.channel import Channel, Message
@@ -45,10 +47,14 @@ STOPS: Mapping[str, type[GenerationStoppedError]] = MappingProxyType(
 
 
 class Hold:
-    """One job that this process holds. It is told of progress, and tells when to stop."""
+    """One job that this process holds. It is told of progress, and tells when to stop.
+
+    ``facts`` are what log lines say of the job, here and in the keeper: what was bound when it was taken.
+    """
 
     def __init__(self, lease: Lease, keeper: LeaseKeeper) -> None:
         self.lease = lease
+        self.facts = get_contextvars()
         self.stop: GenerationStoppedError | None = None
         self._keeper = keeper
         self._progress = Progress()
@@ -125,7 +131,7 @@ class LeaseKeeper:
         held = Hold(lease, self)
         with self._lock:
             self._holds[lease] = held
-        self._tell(_message("hold", lease))
+        self._tell(_message("hold", lease, facts=held.facts))
         return held
 
     def drop(self, held: Hold) -> None:
@@ -178,9 +184,9 @@ class LeaseKeeper:
             with self._lock:
                 self._channel.close()
                 self._start()
-                leases = list(self._holds)
-            for lease in leases:
-                self._tell(_message("hold", lease))
+                holds = list(self._holds.values())
+            for held in holds:
+                self._tell(_message("hold", held.lease, facts=held.facts))
 
 
 def _message(what: str, lease: Lease, **more: object) -> Message:

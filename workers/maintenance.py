@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.artifacts import ArtifactStore
 from jobs.dispatch import Dispatcher
 from jobs.errors import JobsError, StoreUnavailableError
+from jobs.facts import facts_of
 from jobs.state import Job
 from jobs.store import JobStore
 
@@ -101,13 +104,15 @@ class Maintenance:
         if not self._leases_can_be_trusted():
             return
         for job in self._store.rescue():
-            _log.warning("Rescued job %s after attempt %d: %s", job.id, job.attempt, job.state)
+            with bound_contextvars(**facts_of(job)):
+                _log.warning("Rescued from a worker that stopped answering, the job is %s", job.state)
             self._rescued(job)
 
     def expire(self) -> None:
         """End jobs that waited longer than they were willing to, and attempts that take too long."""
         for job in self._store.expire():
-            _log.info("Job %s ran out of time: %s", job.id, job.state)
+            with bound_contextvars(**facts_of(job)):
+                _log.info("Out of time, the job is %s", job.state)
 
     def relay(self) -> None:
         """Send messages where fewer wait than there are jobs to claim.
@@ -133,7 +138,8 @@ class Maintenance:
                     self._artifacts.delete(artifact.key)
                 self._store.remove(job_id)
             except JobsError as error:  # one that cannot be removed must not keep the others
-                _log.warning("Job %s cannot be pruned: %s", job_id, error)
+                with bound_contextvars(job=job_id):
+                    _log.warning("It cannot be pruned: %s", error)
 
     def _leases_can_be_trusted(self) -> bool:
         now = self._clock()

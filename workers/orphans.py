@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.artifacts import ArtifactStore
 from jobs.checkpoints import job_of_checkpoint
 from jobs.errors import JobNotFoundError
@@ -53,13 +55,14 @@ class Orphans:
         """
         for artifact in self._artifacts.find():
             if self._is_orphan(artifact.key):
-                _log.info("Deleting %s, which nobody needs any more", artifact.key)
+                with bound_contextvars(job=_job_of(artifact.key) or ""):
+                    _log.info("Deleting %s, which nobody needs any more", artifact.key)
                 self._artifacts.delete(artifact.key)
 
     def _is_orphan(self, key: str) -> bool:
         if key.startswith(UPLOADS):
             return self._is_older(key.rpartition("/")[2], self._upload_age)
-        job_id = job_of_input(key) or job_of_checkpoint(key)
+        job_id = _job_of(key)
         if job_id is None:
             return False
         try:
@@ -71,3 +74,8 @@ class Orphans:
         """Whether an upload or a job of this name was made so long ago; what tells no time is left alone."""
         made = made_at(name)
         return made is not None and made.timestamp() + age.total_seconds() < self._clock()
+
+
+def _job_of(key: str) -> str | None:
+    """The job that a file was made for to run, or None for a file of another kind."""
+    return job_of_input(key) or job_of_checkpoint(key)

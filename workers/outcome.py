@@ -39,7 +39,7 @@ class Outcome:
         try:
             yield
         except HoldLostError as stop:
-            _log.warning("Job %s, attempt %d: %s", lease.job_id, lease.attempt, stop)
+            _log.warning("%s", stop)
             held.settle()
             self._keeper.drop(held)
         except (CancelRequestedError, DrainedError):
@@ -59,7 +59,7 @@ class Outcome:
             error = JobError("worker_disk", f"The worker cannot use its disk: {fault.strerror}.")
             self._give_back(held, error)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the attempt must end
-            _log.exception("Job %s, attempt %d broke", lease.job_id, lease.attempt)
+            _log.exception("Attempt %d broke", lease.attempt)
             message = f"The worker broke: {type(fault).__name__}. Its log says more."
             self._retry(held, JobError("internal_error", message))
 
@@ -68,7 +68,7 @@ class Outcome:
         if not self._recovery.is_without_room:
             self._retry(held, error)
             return
-        _log.warning("Job %s, attempt %d: no room. %s", held.lease.job_id, held.lease.attempt, error.message)
+        _log.warning("No room. %s", error.message)
         self.end(held, lambda: self._store.release(held.lease))
 
     def _retry(self, held: Hold, error: JobError) -> None:

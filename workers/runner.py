@@ -10,8 +10,9 @@ from functools import partial
 from uuid import uuid4
 
 from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
 
-from jobs.logs import noted
+from jobs.facts import facts_of
 from jobs.state import Job
 from jobs.store import JobStore
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError
@@ -79,8 +80,13 @@ class Runner:
         if job is None:
             _log.debug("No job of %s is there to be claimed", queue)
             return
+        with bound_contextvars(**facts_of(job)):
+            self._run(job)
+
+    def _run(self, job: Job) -> None:
         held = self._keeper.hold(job.lease)
-        with noted(**_facts(job)), self._outcome.of(held):
+        _log.info("Attempt %d at %s begins", job.attempt, job.queue)
+        with self._outcome.of(held):
             try:
                 video = self._make(job, held)
             finally:
@@ -168,14 +174,3 @@ def _about(job: Job) -> dict[str, str]:
     """What is kept with the video of what it came from."""
     told = {"job": job.id, "tenant": job.tenant, "request-id": job.request_id, "traceparent": job.traceparent}
     return {name: value for name, value in told.items() if value}
-
-
-def _facts(job: Job) -> dict[str, str]:
-    """What every log line about an attempt says of it."""
-    return {
-        "job": job.id,
-        "attempt": str(job.attempt),
-        "tenant": job.tenant,
-        "request": job.request_id,
-        "trace": job.traceparent,
-    }

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from celery import signals
+from celery.utils.log import get_multiprocessing_logger
 
 from jobs.connect import open_artifacts, open_disks, open_store
 from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
-from jobs.logs import configure_logging
 from jobs.settings import load_settings
+from telemetry.logs import configure_logging, share_logging
 from wan_models.engines import read_engines
 from wan_models.errors import ModelsError
 from wan_models.registry import Registry
@@ -99,13 +100,13 @@ class Worker:
 
     def run(self) -> None:
         """Serve the queues until the process is told to stop."""
+        signals.setup_logging.connect(_share_logging, weak=False)
         signals.worker_process_init.connect(self._start_child, weak=False)
         signals.worker_process_shutdown.connect(self._close_child, weak=False)
         signals.worker_shutting_down.connect(self._begin_drain, weak=False)
         app = create_celery(broker_url(self._settings.redis_address), self._queues, self._run_job)
-        # Celery sets the level of every logger in the process, ours too, and takes WARNING if told nothing.
-        level = f"--loglevel={self._settings.log_level}"
-        app.worker_main(["worker", "--hostname", self._name, level, "--without-mingle", "--without-gossip"])
+        alone = ["--without-mingle", "--without-gossip"]
+        app.worker_main(["--quiet", "worker", "--hostname", self._name, *alone])
 
     def _run_job(self, queue: str) -> None:
         if self._child is None:
@@ -131,6 +132,12 @@ class Worker:
 
     def _begin_drain(self, **_: object) -> None:
         self._drain.begin()
+
+
+def _share_logging(**_: object) -> None:
+    """Celery sets up no logging where somebody listens to this signal: its lines go where ours go."""
+    get_multiprocessing_logger()  # the pool's, which is made to go nowhere
+    share_logging("multiprocessing")
 
 
 def _preload(registry: Registry, tasks: Sequence[str]) -> None:
@@ -160,7 +167,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--queues", required=True, help="comma-separated model queues")
     options = parser.parse_args(arguments)
     settings = load_settings(WorkerSettings)
-    configure_logging(settings.log_level)
+    configure_logging(settings, "worker", worker=options.name)
     end_with_keeper()
     Worker(settings, options.name, options.queues.split(",")).run()
 

@@ -341,7 +341,7 @@ class TestHostileReceivers:
         service.deliver()
         disabled = service.store.endpoint(endpoint.id, "default")
         assert (disabled.disabled_at, disabled.disabled_reason) == (service.clock(), "failing")
-        assert "Webhook we_0 of tenant default is disabled: failing" in caplog.text
+        assert "Webhook we_0 is disabled: failing" in caplog.text
         service.clock.time += 86400
         service.deliver()
         assert service.delivery(endpoint.id).state is DeliveryState.FAILED

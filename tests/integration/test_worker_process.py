@@ -47,12 +47,6 @@ def test_a_job_becomes_the_video_that_was_asked_for(workers, tmp_path):
     assert video.stat().st_size == told["size"]
 
 
-def test_the_log_tells_how_a_job_ended(workers):
-    job_id = workers.submit()
-    workers.finished(job_id)
-    workers.wait_for_line(f"Job {job_id}, attempt 1: completed")
-
-
 def test_a_seed_gives_the_same_bytes_again_and_another_seed_other_ones(workers):
     jobs = [workers.submit(base_seed=seed) for seed in (7, 8, 7)]
     first, other, again = (result(workers.finished(job_id))["sha256"] for job_id in jobs)

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -77,12 +78,15 @@ class Workers:
             self.stop()
         self.redis.close()
 
-    def submit(self, **changes: Any) -> str:
-        """Write a job down. 64*64, 5 frames, 2 steps, unless it says otherwise."""
+    def submit(self, about: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> str:
+        """Write a job down. 64*64, 5 frames, 2 steps, unless it says otherwise.
+
+        ``about`` is more of the record, such as its tenant.
+        """
         small = {"prompt": "a cat", "size": "64*64", "frame_num": 5, "sample_steps": 2, "base_seed": 42}
         request = resolve(TextToVideo.model_validate(small | changes), CATALOG[QUEUE], tiny=True)
         spec = request.model_dump(mode="json")
-        new = NewJob(id=f"job_{ULID()}", queue=QUEUE, spec=spec, steps=request.sample_steps)
+        new = NewJob(id=f"job_{ULID()}", queue=QUEUE, spec=spec, steps=request.sample_steps, **about)
         return self.store.submit(new).id
 
     def wait(self, job_id: str, until: Callable[[Job], bool]) -> Job:

@@ -17,6 +17,7 @@ from routing.settings import FrontSettings, NeighbourSettings
 from scripts.cli.__main__ import main
 from scripts.router.examples import read_examples
 from scripts.router.measure import confusion_table, language_table, measure
+from telemetry.settings import LogSettings
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -138,7 +139,7 @@ def test_the_routing_page_lists_exactly_the_settings_of_the_router_that_stands_b
     own = {
         name: field
         for name, field in FrontSettings.model_fields.items()
-        if name not in NeighbourSettings.model_fields
+        if name not in {**NeighbourSettings.model_fields, **LogSettings.model_fields}
     }
     assert rows == [
         (name.upper(), "required" if field.is_required() else f"`{shown(field.default)}`", field.description)

@@ -1,9 +1,11 @@
 """The keeper's part: renewing, passing on reasons to stop, and ending what the child no longer can."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from structlog.contextvars import get_contextvars
 
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState, Progress
@@ -46,8 +48,11 @@ class Child:
     def claim(self, number: int = 1, **changes: Any) -> Job:
         job = self.store.claim(self.store.submit(new_job(number, **changes)).queue, "w1")
         assert job
-        self.tell(job, "hold")
+        self.hold(job)
         return job
+
+    def hold(self, job: Job) -> None:
+        self.tell(job, "hold", facts={"job": job.id, "request_id": "r-1"})
 
     def tell(self, job: Job, what: str, **more: Any) -> None:
         self.keeper.take({"do": what, "job": job.id, "attempt": job.attempt} | more)
@@ -104,7 +109,7 @@ class TestRenewing:
         earlier = child.claim()
         store.release(earlier.lease)
         later = store.claim(QUEUE, "w1")
-        child.tell(later, "hold")
+        child.hold(later)
         child.tell(earlier, "drop")
         child.after(60)
         assert store.rescue() == []
@@ -208,6 +213,28 @@ class TestARunThatDoesNotStop:
         assert child.killed == 0
 
 
+def test_what_is_logged_of_a_job_says_what_it_was_taken_with(child, store, caplog, monkeypatch):
+    facts: list[dict[str, Any]] = []
+
+    def note_facts(_: logging.LogRecord) -> bool:
+        facts.append(get_contextvars())
+        return True
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(caplog.handler, "filters", [note_facts])
+    child.claim()
+    store.away = True
+    child.after(1)
+    store.away = False
+    store.cancel("job_0001")
+    child.after(GRACE_SECONDS + 1)
+    said = dict(zip(caplog.messages, facts, strict=True))
+    about = {"job": "job_0001", "request_id": "r-1"}
+    assert said["No heartbeat: The store is away."] == about
+    assert said["The run does not stop; killing its process"] == about
+    assert said["Attempt 1 ended, the job is cancelled"] == about
+
+
 class TestADeadChild:
     def test_costs_its_jobs_an_attempt_at_once(self, child, store):
         jobs = [child.claim(number) for number in (1, 2)]
@@ -220,7 +247,7 @@ class TestADeadChild:
     def test_fails_the_job_when_no_attempts_are_left(self, child, store):
         child.claim()
         child.keeper.bury("once")
-        child.tell(store.claim(QUEUE, "w1"), "hold")
+        child.hold(store.claim(QUEUE, "w1"))
         child.keeper.bury("twice")
         job = store.get("job_0001")
         assert (job.state, job.error.message) == (

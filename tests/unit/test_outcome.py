@@ -83,7 +83,7 @@ class TestARunThatRaises:
 
     def test_an_unforeseen_error_is_logged_with_its_traceback(self, outcome, held, store, caplog):
         ended(outcome, held, store, ZeroDivisionError("1/0"))
-        assert any(record.exc_info and "attempt 1 broke" in record.message for record in caplog.records)
+        assert any(record.exc_info and "Attempt 1 broke" in record.message for record in caplog.records)
 
     @pytest.mark.parametrize(
         ("error", "told"),
@@ -193,7 +193,7 @@ class TestAStoreThatIsAway:
         store.away, began = True, clock.time
         outcome.end(held, lambda: store.succeed(held.lease, RESULT))
         assert 30 < clock.time - began < 31
-        assert "Job job_0001, attempt 1: The store is away." in caplog.messages
+        assert "How attempt 1 ended is lost: The store is away." in caplog.messages
 
     def test_does_not_end_an_attempt_that_another_one_has_replaced(self, outcome, held, store, clock):
         def come_back_with_another_attempt() -> None:

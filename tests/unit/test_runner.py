@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.contextvars import get_contextvars
 
 import workers.upload
 from jobs.artifacts import Artifact
 from jobs.artifacts_local import LocalArtifactStore
 from jobs.disks import Disks
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
-from jobs.logs import current_facts
 from jobs.policy import Policy
 from jobs.state import Job, JobError, JobState
 from tests.unit.worker_parts import (
@@ -253,14 +253,14 @@ class TestAClaimedJob:
         said: list[str] = []
 
         def note_context(record: logging.LogRecord) -> bool:
-            said.append(" ".join(f"{name}={value}" for name, value in current_facts().items()))
+            said.append(" ".join(f"{name}={value}" for name, value in sorted(get_contextvars().items())))
             return True
 
         caplog.set_level("INFO")
         monkeypatch.setattr(caplog.handler, "filters", [note_context])
         bench.run(bench.submit(tenant="acme", request_id="r-1", traceparent="00-1-2-01"))
         assert bench.artifacts.about == facts
-        assert set(said) == {"job=job_0001 attempt=1 tenant=acme request=r-1 trace=00-1-2-01"}
+        assert set(said) == {"attempt=1 job=job_0001 request_id=r-1 tenant=acme trace_id=1 worker=w1"}
 
     def test_reports_its_stages_and_steps_in_order(self, bench):
         told: list[tuple[str, int, int]] = []

@@ -69,6 +69,9 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
         METRICS_PORT="9404",
         METRICS_HOST="0.0.0.0",
         LOG_LEVEL="debug",
+        LOG_FORMAT="json",
+        LOG_DIR="/app/logs",
+        LOG_PROMPTS="true",
         PUBLIC_URL="https://videos.example",
         WEBHOOK_PRIVATE_HOSTS="Hooks.internal, 10.0.0.7",
     )
@@ -90,6 +93,9 @@ def test_every_field_is_read_from_the_variable_of_its_name(read):
         "metrics_port": 9404,
         "metrics_host": "0.0.0.0",
         "log_level": "DEBUG",
+        "log_format": "json",
+        "log_dir": Path("/app/logs"),
+        "log_prompts": True,
         "public_url": "https://videos.example",
         "webhook_private_hosts": "Hooks.internal, 10.0.0.7",
     }
@@ -185,7 +191,7 @@ def test_a_wrong_variable_is_named_with_the_reason_and_without_its_value(read, v
 def test_every_wrong_variable_is_named_at_once(read):
     said = complaint(read, MAX_ATTEMPTS="x", LOG_LEVEL="y", REDIS_URL="z")
     assert [line.split(":")[0].strip() for line in said.splitlines()[1:-1]] == [
-        "REDIS_URL", "MAX_ATTEMPTS", "LOG_LEVEL",
+        "LOG_LEVEL", "REDIS_URL", "MAX_ATTEMPTS",
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 
+from telemetry.logs import share_logging
 from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
 from wan_models.pipelines.acceleration import accelerate
@@ -96,6 +97,7 @@ def _load(pipe_class: Any, path: Path, device: torch.device, options: PipelineOp
     for name, digest in options.shared.items():
         options.shelf.put(digest, getattr(pipe, name))
     pipe.set_progress_bar_config(disable=True)
+    share_logging("diffusers", "transformers")
     return pipe
 
 

@@ -16,6 +16,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from telemetry.logs import configure_logging
+from telemetry.settings import LogSettings
 from wan_models.errors import ModelsError
 from wan_models.pipeline import Pipeline, Run
 from wan_models.pipelines.parallel import OPTIONS, following, join, load
@@ -43,6 +45,7 @@ class _Resumed:
 
 def main() -> None:
     """Follow until the leader has gone."""
+    configure_logging(LogSettings(), "follower")
     tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
     Thread(target=_read, args=(tasks,), daemon=True).start()
     first = tasks.get()

@@ -24,9 +24,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as open_socket
 
 from jobs.artifacts_local import LocalArtifactStore
+from jobs.keys_redis import RedisKeyStore
 from jobs.policy import Policy
 from jobs.store_redis import RedisJobStore, connect
 from tests.integration.api.conftest import BODY, result_of
+from tests.integration.api.keys import token
 
 POST = b"POST /generate/text-to-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 LARGE = os.urandom(1024) * 32 * 1024  # more than a socket holds
@@ -241,4 +243,34 @@ def test_a_denied_websocket_is_no_error_of_ours(process):
         open_socket(f"{process.url.replace('http', 'ws')}/ws/jobs/nonsense")
     assert denied.value.response.status_code == 404
     process.terminate()
-    assert " ERROR " not in process.end()
+    assert '"level": "error"' not in process.end()
+
+
+def test_the_log_names_the_request_and_tells_neither_keys_nor_prompts(redis_url, tmp_path):
+    with Redis.from_url(redis_url) as redis:
+        secret = token(RedisKeyStore(redis), "acme")
+    headers = {"authorization": f"Bearer {secret}", "x-request-id": "r-17"}
+    with running(redis_url, tmp_path, LOG_LEVEL="DEBUG", LOG_FORMAT="json") as gateway:
+        answer = httpx.post(f"{gateway.url}/generate/text-to-video", json=BODY, headers=headers)
+        job_id = answer.raise_for_status().json()["id"]
+        address = gateway.url.replace("http", "ws", 1) + f"/ws/jobs/{job_id}"
+        with open_socket(address, additional_headers=headers) as events:
+            assert job_id in str(events.recv())
+        httpx.post(f"{gateway.url}/jobs/{job_id}/cancel", headers=headers).raise_for_status()
+        gateway.terminate()
+        log = gateway.end()
+    assert secret.rpartition("_")[2] not in log
+    assert str(BODY["prompt"]) not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    told = {line["message"]: line for line in lines if line.get("job") == job_id}
+    assert set(told) == {"Queued for t2v-A14B", "A cancel was asked for, the job is cancelled"}
+    assert {(line["tenant"], line["request_id"]) for line in told.values()} == {("acme", "r-17")}
+
+
+def test_the_log_quotes_prompts_where_it_may(redis_url, tmp_path):
+    with running(redis_url, tmp_path, LOG_PROMPTS="true") as gateway:
+        httpx.post(f"{gateway.url}/generate/text-to-video", json=BODY).raise_for_status()
+        gateway.terminate()
+        log = gateway.end()
+    (line,) = (line for line in map(json.loads, log.splitlines()) if "prompt" in line)
+    assert (line["message"], line["prompt"]) == ("Queued for t2v-A14B", BODY["prompt"])

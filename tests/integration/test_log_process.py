@@ -1,0 +1,60 @@
+"""What the processes of a worker log: whoever says it, and whatever happens, it says whose job it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.embedded import EmbeddedRedis
+from tests.integration.worker_processes import LONG, Workers, worker_and_child
+
+pytestmark = pytest.mark.slow
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+ABOUT = {"tenant": "acme", "request_id": "r-1", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+
+
+@pytest.fixture
+def workers(tmp_path: Path, models_dir) -> Iterator[Workers]:
+    with EmbeddedRedis(tmp_path / "redis") as redis:
+        settings = {"LOG_LEVEL": "DEBUG", "LOG_DIR": str(tmp_path / "logs"), "LOG_FORMAT": ""}
+        workers = Workers(redis.url, tmp_path / "data", models_dir, **settings)
+        yield workers
+        workers.close()
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """Every line of a log, which must be JSON."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_every_line_about_a_job_says_whose_it_is_and_what_it_came_from(workers, tmp_path):
+    job_id = workers.submit(ABOUT, prompt="a cat that nobody may hear of", **LONG)
+    workers.denoising(job_id)
+    _, child = worker_and_child(workers)
+    os.kill(child, signal.SIGKILL)
+    workers.finished(job_id)
+    workers.wait_for_line("Attempt 2 ended, the job is completed")
+    log = workers.log.read_text()
+    assert "nobody may hear of" not in log
+    told = [line for line in lines(log) if "job" in line]
+    for line in told:
+        facts = {name: line[name] for name in ("job", "tenant", "request_id", "trace_id")}
+        assert facts == {"job": job_id, "tenant": "acme", "request_id": "r-1", "trace_id": TRACE}, line
+        assert line["worker"].startswith("cpu@")
+    steps = [(line["process"], line["attempt"], line["level"], line["message"]) for line in told]
+    worker = told[0]["worker"]
+    lost = f"worker_lost: The process of worker {worker} died: killed by SIGKILL."
+    assert ("worker", "1", "info", "Attempt 1 at t2v-A14B begins") in steps
+    assert ("keeper", "1", "warning", f"Attempt 1 ended, the job is queued: {lost}") in steps
+    assert ("worker", "2", "info", "Attempt 2 ended, the job is completed") in steps
+    assert workers.stop() == 0
+    for process in ("supervisor", "worker", "keeper"):
+        kept = lines((tmp_path / "logs" / f"{process}.log").read_text())
+        assert {line["process"] for line in kept} == {process}
