@@ -15,11 +15,12 @@ from api.limiter import Limiter, rate_headers
 from api.principal import introduce
 from api.query import check_query
 from api.refusals import RefusedError, ScopeMissingError, TooManyRequestsError
+from api.routes.page import PAGES, PARTS
 from jobs import keys
 from jobs.errors import JobsError
 from jobs.limits import Allowance
 
-OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+OPEN = frozenset({*PAGES, "/openapi.json", "/health/live", "/health/ready"})
 """What anybody may see: pages that hold no data, and what load balancers ask for."""
 
 _LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -41,7 +42,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with a problem."""
-        if scope["type"] == "lifespan" or scope["path"] in OPEN:
+        if scope["type"] == "lifespan" or scope["path"] in OPEN or scope["path"].startswith(PARTS):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)

@@ -1,55 +1,46 @@
-"""The pages for people: the videos, and the description of the API."""
+"""The pages for people: the studio, where videos are made, and the description of the API."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from pathlib import PurePosixPath
 
 from fastapi import APIRouter, Response
 
-_PAGES = {"/": "index.html", "/docs": "docs.html"}
+PAGES = {"/": "studio.html", "/docs": "docs.html"}
+"""The pages by their paths."""
+
+PARTS = "/static/"
+"""Where the styles and scripts of the pages are. Like the pages they hold no data."""
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob:; media-src 'self' blob: data:; "  # blob: what was chosen or fetched with a key
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may load and run (CSP level 3): its own files, nothing inline, nothing from elsewhere."""
+
+_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def page_router() -> APIRouter:
-    """The routes of the pages. Their files are read once, when the app is made."""
+    """The routes of the pages and their parts. The files are read once, when the app is made."""
     router = APIRouter()
-    for path, name in _PAGES.items():
-        page = files("api").joinpath("static", name).read_text(encoding="utf-8")
-        router.add_api_route(path, _serving(page), include_in_schema=False)
+    paths = {name: path for path, name in PAGES.items()}
+    for file in files("api").joinpath("static").iterdir():
+        path = paths.get(file.name, PARTS + file.name)
+        router.add_api_route(path, _serving(file.name, file.read_bytes()), include_in_schema=False)
     return router
 
 
-def _serving(page: str) -> Callable[[], Awaitable[Response]]:
-    headers = {"cache-control": "no-cache", "content-security-policy": content_policy(page)}
+def _serving(name: str, content: bytes) -> Callable[[], Awaitable[Response]]:
+    media_type = _TYPES[PurePosixPath(name).suffix]
+    headers = {"cache-control": "no-cache"}
+    if media_type == "text/html":
+        headers["content-security-policy"] = CONTENT_POLICY
 
-    async def get_page() -> Response:
-        return Response(page, headers=headers, media_type="text/html")
+    async def get_file() -> Response:
+        return Response(content, headers=headers, media_type=media_type)
 
-    return get_page
-
-
-def content_policy(page: str) -> str:
-    """A content security policy that allows the page's own style and script, by their hashes, no others."""
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_hashes(page, 'script')}",
-            f"style-src {_hashes(page, 'style')}",
-            "connect-src 'self'",
-            "media-src 'self' blob: data:",  # with a key, videos are fetched by the script
-            "img-src data:",  # the icon
-            "form-action 'none'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        ]
-    )
-
-
-def _hashes(page: str, tag: str) -> str:
-    """The hash sources of every element of a tag (CSP level 3, section 2.3.1)."""
-    contents = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-    digests = (hashlib.sha256(content.encode()).digest() for content in contents)
-    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return get_file
