@@ -36,7 +36,11 @@ def _require_visible(text: str) -> str:
 
 
 def _both(value: object) -> object:
-    return (value, value) if isinstance(value, int | float) else value
+    if isinstance(value, int | float):
+        return (value, value)
+    if isinstance(value, list | tuple) and len(value) == 2:  # noqa: PLR2004 - a pair
+        return value
+    raise ValueError("must be one number, or a pair: low-noise expert, high-noise expert")
 
 
 def _words(value: object) -> object:

@@ -83,6 +83,12 @@ def test_a_pair_is_read_from_json_as_well():
     assert body.sample_guide_scale == (3.0, 4.5)
 
 
+@pytest.mark.parametrize("scale", ["7.5", [3], [3, 4, 5], {"low": 3}])
+def test_what_is_no_pair_is_told_what_one_is(scale):
+    with pytest.raises(ValidationError, match="one number, or a pair"):
+        TextToVideo.model_validate({"prompt": "a cat", "sample_guide_scale": scale})
+
+
 def test_an_uneven_pair_is_refused_where_there_is_one_transformer():
     with pytest.raises(InvalidRequestError, match="single number") as caught:
         resolved(task="ti2v-5B", sample_guide_scale=[3, 4])
