@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, expect, sync_playwright
 
 from tests.e2e.conftest import Service, running_service
 from tests.media_files import animation, archive, picture, sound
@@ -50,7 +50,7 @@ def _is_fault(said: ConsoleMessage) -> bool:
 
 
 @pytest.fixture
-def studio(page, service) -> Page:
+def studio(page: Page, service: Service) -> Page:
     page.goto(service.address)
     expect(page.get_by_role("status")).to_have_text("ready, 1 worker")
     return page
@@ -69,8 +69,8 @@ def set_steps(page: Page, steps: int) -> None:
 
 
 def attach(page: Page, field: str, name: str, media_type: str, content: bytes) -> None:
-    file = page.locator(f'input[name="{field}"]:enabled')
-    file.set_input_files([{"name": name, "mimeType": media_type, "buffer": content}])
+    file = FilePayload(name=name, mimeType=media_type, buffer=content)
+    page.locator(f'input[name="{field}"]:enabled').set_input_files(file)
 
 
 def test_a_video_is_asked_for_watched_played_and_deleted(studio):
