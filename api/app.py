@@ -96,6 +96,7 @@ def open_parts(settings: GatewaySettings) -> Parts:
         admissions=Admissions(load, settings.queue_length),
         limiter=Limiter(open_limits(settings), settings.limits),
         intake=open_intake(settings, artifacts),
+        deadlines=settings.deadlines,
         loras=read_loras(settings.loras_dir),
         webhooks=Webhooks(open_webhooks(settings), Outbound(settings.webhook_hosts)),
         desk=open_desk(settings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.deadlines import Deadline
 from api.eta import QueueLoad
 from api.parts import Parts
 from api.schemas import Defaults, FrameRange, Limits, LoraView, ModelList, ModelView, PresetView, Range
@@ -32,6 +33,7 @@ def list_models(parts: Parts) -> ModelList:
                 parts.load.of(spec.id),
                 parts.store.count(JobFilter(queue=spec.id, state=JobState.QUEUED)),
                 _adapters(spec, installed.get(spec.id), parts.loras),
+                deadline=parts.deadlines.of(spec),
             )
             for spec in CATALOG.values()
         ]
@@ -44,7 +46,13 @@ def _adapters(spec: ModelSpec, model: InstalledModel | None, loras: LoraCatalog)
 
 
 def _view(
-    spec: ModelSpec, model: InstalledModel | None, load: QueueLoad, queued: int, adapters: LoraCatalog
+    spec: ModelSpec,
+    model: InstalledModel | None,
+    load: QueueLoad,
+    queued: int,
+    adapters: LoraCatalog,
+    *,
+    deadline: Deadline,
 ) -> ModelView:
     tiny = model is not None and model.tiny
     return ModelView(
@@ -58,7 +66,7 @@ def _view(
         tiny=tiny,
         available=model is not None and spec.pipeline is not None,
         sizes=[str(size) for size in accepted_sizes(spec, tiny=tiny)],
-        defaults=_defaults(spec),
+        defaults=_defaults(spec, deadline),
         limits=_limits(spec.frames),
         presets=_presets(spec, adapters),
         loras=[_lora(name, lora) for name, lora in adapters.items()],
@@ -74,7 +82,7 @@ def _view(
     )
 
 
-def _defaults(spec: ModelSpec) -> Defaults:
+def _defaults(spec: ModelSpec, deadline: Deadline) -> Defaults:
     return Defaults(
         size=str(spec.sizes[0]),
         frame_num=spec.frames.default,
@@ -83,6 +91,8 @@ def _defaults(spec: ModelSpec) -> Defaults:
         sample_shift=spec.shift,
         fps=spec.fps,
         negative_prompt=spec.negative_prompt,
+        expires_in=deadline.expires_in,
+        timeout=deadline.timeout,
     )
 
 

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from api.access import Access
 from api.admission import Admissions
 from api.cached import Cached
+from api.deadlines import Deadlines
 from api.follow import Follow
 from api.inputs.intake import Intake
 from api.limiter import Limiter
@@ -32,7 +33,7 @@ _SEEN = "wanserve.parts"  # in a connection's scope, once they were asked for
 class Parts:
     """What the routes work with.
 
-    ``loras`` are the adapters that requests may name.
+    ``loras`` are the adapters that requests may name, ``deadlines`` hold for jobs that do not say.
     ``models`` are the installed ones by task, ``access`` tells who calls, ``limiter`` how often they may and
     ``admissions`` when their jobs are taken, ``reservations`` keeps idempotency keys, ``intake`` takes in
     bodies and files, ``desk`` routes queries, ``public_url`` begins absolute links in place of the address a
@@ -53,6 +54,7 @@ class Parts:
     webhooks: Webhooks
     desk: Desk
     reservations: Reservations = field(default_factory=Reservations)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)
     public_url: str | None = None
     origins: Sequence[str] = ()

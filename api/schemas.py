@@ -176,6 +176,8 @@ class Defaults(View):
     sample_shift: float
     fps: int
     negative_prompt: str
+    expires_in: Annotated[float, Field(description="Seconds it waits for a worker at most.")]
+    timeout: Annotated[float, Field(description="Seconds that one attempt may take.")]
 
 
 class Limits(View):

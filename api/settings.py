@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from api.deadlines import Deadlines, seconds_by_task
 from jobs.limits import Limits
 from jobs.settings import JobsSettings
 from routing.settings import NeighbourSettings
 
 _ORIGIN = r"https?://[^\s,/?#*]+"
+
+
+def _check_seconds(text: str | None) -> str | None:
+    seconds_by_task(text)
+    return text
+
+
+SecondsByTask = Annotated[str | None, AfterValidator(_check_seconds)]
 
 
 class GatewaySettings(JobsSettings, NeighbourSettings):
@@ -40,6 +50,13 @@ class GatewaySettings(JobsSettings, NeighbourSettings):
     )
     queue_length: int = Field(
         10_000, ge=1, description="Jobs that each queue may hold; further ones are refused."
+    )
+    job_expires_in: SecondsByTask = Field(
+        None,
+        description="How long a job may wait: seconds, or task=seconds with commas. Unset: the catalog's.",
+    )
+    job_timeout: SecondsByTask = Field(
+        None, description="How long one attempt may take, in the same way. Unset: the catalog's."
     )
     models_dir: Path | None = Field(
         None, description="Directory that holds `wan/<task>/`. Unset: tiny models below `DATA_DIR`."
@@ -85,6 +102,11 @@ class GatewaySettings(JobsSettings, NeighbourSettings):
         return Limits(
             requests_per_minute=self.requests_per_minute, gpu_seconds_per_day=self.gpu_seconds_per_day
         )
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """How long jobs may wait and run that do not say so themselves."""
+        return Deadlines(seconds_by_task(self.job_expires_in), seconds_by_task(self.job_timeout))
 
     @property
     def origins(self) -> tuple[str, ...]:

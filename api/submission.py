@@ -120,7 +120,14 @@ def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation 
         queue=spec.id,
         spec=plan.request.model_dump(mode="json", exclude_defaults=True),
         hook=plan.hook,
-        **terms(plan.body, plan.request, spec, tiny=plan.tiny, contents=contents, reservation=reservation),
+        **terms(
+            plan.body,
+            plan.request,
+            parts.deadlines.of(spec),
+            tiny=plan.tiny,
+            contents=contents,
+            reservation=reservation,
+        ),
     )
     with _stored(new, plan.inputs, parts.artifacts) as complete:
         job = write(complete, parts)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from api.deadlines import Deadline
 from api.idempotency import Reservation, fingerprint
 from jobs.state import Priority
 from wan_models.bodies import VideoBody
-from wan_models.catalog import ModelSpec
 from wan_models.request import VideoRequest
 
 
 def terms(
     body: VideoBody,
     request: VideoRequest,
-    spec: ModelSpec,
+    deadline: Deadline,
     *,
     tiny: bool,
     contents: Mapping[str, str] | None = None,
@@ -26,7 +26,7 @@ def terms(
     Args:
         body: what the client asked for.
         request: the same with nothing left open.
-        spec: the model's entry in the catalog.
+        deadline: how long such jobs may wait and run where the client does not say.
         tiny: whether the installed model is a tiny one, whose videos are not those of the real one.
         contents: the digests of the inputs by name, where there are any.
         reservation: the request's idempotency key.
@@ -35,8 +35,8 @@ def terms(
     kind = "tiny" if tiny else "real"
     return {
         "priority": Priority(body.priority or Priority.NORMAL),
-        "expires_in": body.expires_in,
-        "timeout": body.timeout or spec.timeout,
+        "expires_in": body.expires_in or deadline.expires_in,
+        "timeout": body.timeout or deadline.timeout,
         "steps": request.sample_steps,
         "pace_key": pace_key(request),
         "digest": fingerprint(kind, asked, contents or {}),

@@ -97,7 +97,7 @@ class VideoBody(BaseModel):
     ] = None
     expires_in: Annotated[
         Wait | None,
-        Field(description="Seconds it may wait for a worker before it expires; absent: for ever."),
+        Field(description="Seconds it may wait for a worker before it expires; absent: the model's own."),
     ] = None
     timeout: Annotated[
         Wait | None,

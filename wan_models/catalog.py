@@ -87,10 +87,11 @@ class ModelSpec:
     single transformer. ``parameters_b`` counts the diffusion transformers, in 1e9.
     ``disk_gb`` is the download, ``memory_gb`` the GPU memory that the model's authors ask for, and
     ``working_gb`` what the largest video takes of it beside the weights (the published peaks, less the part
-    that works), all in 1e9 bytes. ``timeout`` is how long an attempt may take unless a request says
-    otherwise, in seconds: some times what the longest video needs on one GPU. ``repository`` holds the
-    weights in the layout the pipeline loads, or in one that the installation converts, and ``pipeline`` is
-    the ``module:Class`` that runs them, or None where there is none yet.
+    that works), all in 1e9 bytes. ``expires_in`` is how long a job may wait for its first start, ``timeout``
+    how long an attempt may take, unless the operator or a request says otherwise, in seconds: a week, and
+    some times what the longest video needs on one GPU. ``repository`` holds the weights in the layout the
+    pipeline loads, or in one that the installation converts, and ``pipeline`` is the ``module:Class`` that
+    runs them, or None where there is none yet.
     """
 
     id: str
@@ -112,6 +113,7 @@ class ModelSpec:
     working_gb: float
     repository: str
     original_repository: str
+    expires_in: float = 7 * 24 * 3600
     timeout: float = 4 * 3600
     pipeline: str | None = None
 

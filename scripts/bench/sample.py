@@ -6,6 +6,7 @@ from typing import Any
 
 from ulid import ULID
 
+from api.deadlines import Deadlines
 from api.terms import terms
 from jobs.state import NewJob
 from wan_models.bodies import TextToVideo
@@ -42,7 +43,7 @@ def new_job() -> NewJob:
         spec=request.model_dump(mode="json", exclude_defaults=True),
         request_id="0af7651916cd43dd8448eb211c80319c",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        **terms(asked, request, CATALOG[TASK], tiny=False),
+        **terms(asked, request, Deadlines().of(CATALOG[TASK]), tiny=False),
     )
 
 

@@ -2,10 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from api.deadlines import Deadlines
 from api.reservations import Reservations
 from jobs.policy import Caps
 from jobs.state import JobError, NewJob
@@ -45,9 +47,29 @@ class TestDeadlines:
         running = gateway.claim(job["id"])
         assert running.run_deadline == pytest.approx(running.started_at + 90.5, abs=0.01)
 
-    def test_of_the_model_hold_where_none_is_named(self, gateway):
+    def test_of_the_task_hold_where_none_is_named(self, gateway):
         job = gateway.submit()
-        assert (job["queue_deadline"], job["timeout"]) == (None, 4 * 3600)
+        assert (self.wait(job), job["timeout"]) == (7 * 24 * 3600, 4 * 3600)
+        assert self.shown(gateway) == {"t2v-A14B": (604800, 14400), "s2v-14B": (604800, 43200)}
+
+    def test_of_the_operator_hold_where_none_is_named(self, gateway):
+        decided = Deadlines({QUEUE: 90.0}, {QUEUE: 30.0})
+        with serving(replace(gateway.parts, deadlines=decided), gateway.videos) as decisive:
+            job, own = decisive.submit(), decisive.submit(expires_in=5, timeout=6)
+            assert [(self.wait(job), job["timeout"]) for job in (job, own)] == [(90, 30), (5, 6)]
+            assert self.shown(decisive) == {"t2v-A14B": (90, 30), "s2v-14B": (604800, 43200)}
+
+    @staticmethod
+    def wait(job: dict[str, Any]) -> float:
+        begin, end = (datetime.fromisoformat(job[name]) for name in ("created_at", "queue_deadline"))
+        return (end - begin).total_seconds()
+
+    @staticmethod
+    def shown(gateway: Gateway) -> dict[str, tuple[float, float]]:
+        models = {model["id"]: model["defaults"] for model in gateway.client.get("/models").json()["models"]}
+        return {
+            task: (models[task]["expires_in"], models[task]["timeout"]) for task in ("t2v-A14B", "s2v-14B")
+        }
 
     @pytest.mark.parametrize("field", ["expires_in", "timeout"])
     @pytest.mark.parametrize("seconds", [0, -1, 1e9, "60", True])
