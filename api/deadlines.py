@@ -1,4 +1,4 @@
-"""How long jobs may wait and run that do not say so: by their task, as the operator decided or the catalog."""
+"""How long jobs may wait and run that do not say so: by their task, as operators decided or the catalog."""
 
 from __future__ import annotations
 
