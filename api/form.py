@@ -1,4 +1,4 @@
-"""Bodies of ``multipart/form-data`` (RFC 7578): fields as text, files straight to disk."""
+"""Bodies that are forms: ``multipart/form-data`` (RFC 7578), files straight to disk, or URL-encoded text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
@@ -20,6 +21,8 @@ from wan_models.bodies import VideoBody
 from wan_models.errors import InvalidRequestError
 
 MEDIA_TYPE = "multipart/form-data"
+URL_ENCODED = "application/x-www-form-urlencoded"  # what clients send by themselves where there is no file
+FORMS = frozenset({MEDIA_TYPE, URL_ENCODED})
 _MOST_FILES = 8
 _MOST_FIELDS = 64
 
@@ -33,18 +36,25 @@ class Form:
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, which takes what is not UTF-8 for Latin-1."""
+    """Starlette's, held to UTF-8 and to a length of all text. By itself it falls back on Latin-1."""
+
+    _text_bytes = 0
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         _, options = parse_options_header(self._current_part.content_disposition)
         options[b"name"].decode()
 
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            self._text_bytes += end - start
+            if self._text_bytes > MAX_JSON_BYTES:
+                raise MultiPartException(f"its text is longer than {MAX_JSON_BYTES} bytes")
+        super().on_part_data(data, start, end)
+
     def on_part_end(self) -> None:
-        try:
-            self._current_part.data.decode()  # empty where the part is a file
-        except UnicodeDecodeError:
-            raise InvalidRequestError(self._current_part.field_name[:64], "It is not UTF-8.") from None
+        if self._current_part.file is None:
+            _decoded(self._current_part.field_name, bytes(self._current_part.data))
         super().on_part_end()
 
 
@@ -56,12 +66,25 @@ async def read_form(request: Request, intake: Intake) -> AsyncIterator[Form]:
         UnsupportedMediaTypeError: it is declared to be in another character set than UTF-8.
         MalformedFormError: it is no form, or has too many parts, or a name that is not UTF-8.
         InvalidRequestError: a field was sent twice, or its text is not UTF-8.
-        BodyTooLargeError: it is, or says it is, longer than ``intake`` allows.
+        BodyTooLargeError: it is, or says it is, longer than ``intake`` or, without files, JSON may be.
         BodyTooSlowError: it takes too long.
         DiskFullError: its files find no room.
     """
-    if media_type(request)[1] not in ("", "utf-8"):
+    kind, charset = media_type(request)
+    if charset not in ("", "utf-8"):
         raise UnsupportedMediaTypeError(request.headers.get("content-type", ""), MEDIA_TYPE)
+    try:
+        form = await (_url_encoded if kind == URL_ENCODED else _multipart)(request, intake)
+    except UnicodeDecodeError:
+        raise MalformedFormError("the name of a field is not UTF-8") from None
+    try:
+        with full_disk_told():
+            yield _sorted_out(form)
+    finally:
+        await form.close()
+
+
+async def _multipart(request: Request, intake: Intake) -> FormData:
     parser = _Parser(
         request.headers,
         body_chunks(request, intake.max_bytes, intake.patience),
@@ -71,16 +94,27 @@ async def read_form(request: Request, intake: Intake) -> AsyncIterator[Form]:
     )
     try:
         with full_disk_told():
-            form = await parser.parse()
-    except UnicodeDecodeError:
-        raise MalformedFormError("the name of a field is not UTF-8") from None
+            return await parser.parse()
     except (MultiPartException, KeyError) as error:
         raise MalformedFormError(getattr(error, "message", "it cannot be read")) from None
+
+
+async def _url_encoded(request: Request, intake: Intake) -> FormData:
+    chunks = [chunk async for chunk in body_chunks(request, MAX_JSON_BYTES, intake.patience)]
+    try:  # as Latin-1, which stands for every byte, to be read as what it is
+        text = b"".join(chunks).decode("latin-1")
+        pairs = parse_qsl(text, keep_blank_values=True, encoding="latin-1", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise MalformedFormError(f"it has more than {_MOST_FIELDS} fields") from None
+    named = [(name.encode("latin-1").decode(), value.encode("latin-1")) for name, value in pairs]
+    return FormData([(name, _decoded(name, value)) for name, value in named])
+
+
+def _decoded(field: str, text: bytes) -> str:
     try:
-        with full_disk_told():
-            yield _sorted_out(form)
-    finally:
-        await form.close()
+        return text.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(field[:64], "It is not UTF-8.") from None
 
 
 def typed_fields(kind: type[VideoBody], fields: Mapping[str, str]) -> dict[str, Any]:

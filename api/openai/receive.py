@@ -12,8 +12,8 @@ from anyio import to_thread
 from starlette.requests import Request
 
 from api.body import is_json, media_type, read_json
+from api.form import FORMS, read_form
 from api.form import MEDIA_TYPE as FORM
-from api.form import read_form
 from api.inputs.intake import Intake
 from api.inputs.receive import save
 from api.openai.fields import ACCEPTED_FILES, unwrapped
@@ -36,9 +36,9 @@ async def received_fields(
         InvalidRequestError: it is no object, or a file came under a name that takes none.
     """
     declared = media_type(request)[0]
-    if not is_json(declared) and declared != FORM:
+    if not is_json(declared) and declared not in FORMS:
         raise UnsupportedMediaTypeError(declared, f"application/json or {FORM}")
-    if declared != FORM:
+    if declared not in FORMS:
         body = await read_json(request, intake.patience)
         if not isinstance(body, Mapping):
             raise InvalidRequestError("", "Send an object.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.links import Links
 from api.names import video_filename, video_path
 from api.present import percent
 from api.schemas import View
@@ -42,7 +43,7 @@ class Video(View):
     queue_position: Annotated[int | None, Field(description="1 is next; null unless queued.")]
     media_type: Literal["video/mp4"] = "video/mp4"
     file_name: str
-    url: Annotated[str, Field(description="Where the video is served once it is there.")]
+    url: Annotated[str | None, Field(description="Where the video is served; null until completed.")]
     inference_time_s: Annotated[
         float | None, Field(description="From the claim to the end, without the wait.")
     ]
@@ -69,7 +70,7 @@ class DeletedVideo(View):
     deleted: Literal[True] = True
 
 
-def video_of(job: Job) -> Video:
+def video_of(job: Job, links: Links) -> Video:
     """A job in OpenAI's words, in any state."""
     spec, metrics = job.spec, (job.result or {}).get("metrics") or {}
     ended = job.state in (JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED)
@@ -88,7 +89,7 @@ def video_of(job: Job) -> Video:
         error=_error(job) if ended else None,
         queue_position=None if job.ahead is None else job.ahead + 1,
         file_name=video_filename(job.id),
-        url=video_path(job.id),
+        url=links.absolute(video_path(job.id)) if job.state is JobState.COMPLETED else None,
         inference_time_s=_run_seconds(job),
         stage_durations=_stages(metrics) if job.result else None,
         peak_memory_mb=metrics.get("peak_memory_mb"),

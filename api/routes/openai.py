@@ -15,6 +15,7 @@ from api.body import read_json
 from api.eta import eta_seconds, poll_seconds
 from api.idempotency import PARAMETER, Reservation
 from api.inputs.gather import Input
+from api.links import Links
 from api.names import JOB_ID_PATTERN, check_job_id
 from api.openai.fields import CreateVideo, Extension, Remix, in_client_terms, translated
 from api.openai.models import Model, ModelPage, model_of, model_page
@@ -103,7 +104,7 @@ async def create_openai_video(request: Request) -> Response:
         )
         with in_client_terms(asked.others):
             job = await to_thread.run_sync(work, limiter=intake.threads if translation.body.given else None)
-    return _answer(job, parts)
+    return _answer(job, request)
 
 
 @router.get("/videos", response_model=VideoList)
@@ -112,7 +113,8 @@ def list_openai_videos(query: Annotated[ListQuery, Query()], request: Request) -
     found = parts_of(request).store.find(
         JobFilter(tenant=query.tenant), query.limit + 1, query.after, oldest_first=query.order == "asc"
     )
-    shown = [video_of(job) for job in found[: query.limit]]
+    links = Links(request)
+    shown = [video_of(job, links) for job in found[: query.limit]]
     return answer(
         VideoList(
             data=shown,
@@ -126,8 +128,7 @@ def list_openai_videos(query: Annotated[ListQuery, Query()], request: Request) -
 @router.get("/videos/{video_id}", response_model=Video)
 def get_openai_video(video_id: str, request: Request) -> Response:
     """One video as it is now. One that failed is a 200 that says so."""
-    parts = parts_of(request)
-    return _answer(parts.store.get(check_job_id(video_id)), parts)
+    return _answer(parts_of(request).store.get(check_job_id(video_id)), request)
 
 
 @router.delete("/videos/{video_id}", response_model=DeletedVideo)
@@ -216,7 +217,7 @@ async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..
 
     async with parts.reservations.of(request, parts.store) as reservation:
         job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads)
-    return _answer(job, parts)
+    return _answer(job, request)
 
 
 def _is_offered(parts: Parts, spec: ModelSpec) -> bool:
@@ -232,11 +233,11 @@ def _presigned(job: Job, parts: Parts) -> str | None:
     return parts.artifacts.presign(job.result["artifact"], _REDIRECT_SECONDS) if job.result else None
 
 
-def _answer(job: Job, parts: Parts) -> Response:
+def _answer(job: Job, request: Request) -> Response:
     """The video object, with the time to poll again as the SDK understands it."""
+    video = video_of(job, Links(request))
     if job.state.is_final:
-        return answer(video_of(job))
-    seconds = poll_seconds(eta_seconds(job, parts.load.of(job.queue), parts.load.now()))
-    return answer(
-        video_of(job), headers={"openai-poll-after-ms": str(seconds * 1000), "retry-after": str(seconds)}
-    )
+        return answer(video)
+    load = parts_of(request).load
+    seconds = poll_seconds(eta_seconds(job, load.of(job.queue), load.now()))
+    return answer(video, headers={"openai-poll-after-ms": str(seconds * 1000), "retry-after": str(seconds)})

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.body import MAX_JSON_BYTES
 from tests.integration.api.conftest import Gateway
 
 DIALECTS = ["/generate/text-to-video", "/v1/videos"]
@@ -37,6 +38,53 @@ def test_text_that_is_not_utf_8_is_refused_and_its_field_named(gateway, url, tex
 @pytest.mark.parametrize("url", DIALECTS)
 def test_a_name_that_is_not_utf_8_is_refused(gateway, url):
     answer = post(gateway, url, part(b"prompt", b"a cat"), part(LATIN, b"x"))
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "malformed_form")
+
+
+def encoded(gateway: Gateway, url: str, body: bytes, more: str = ""):
+    headers = {"content-type": f"application/x-www-form-urlencoded{more}"}
+    return gateway.client.post(url, content=body, headers=headers)
+
+
+@pytest.mark.parametrize("url", DIALECTS)
+def test_a_form_without_files_may_be_url_encoded(gateway, url):
+    """As curl's ``-d`` and aiohttp's ``FormData`` send it."""
+    answer = encoded(gateway, url, "prompt=ein+K%C3%A4tzchen+%26+🐈&size=128x64&fps=".encode())
+    assert answer.is_success, answer.text
+    request = gateway.job(answer.json()["id"])["request"]
+    assert (request["prompt"], request["width"], request["fps"]) == ("ein Kätzchen & 🐈", 128, 16)
+
+
+@pytest.mark.parametrize("url", DIALECTS)
+@pytest.mark.parametrize("text", [b"K%E4tzchen", LATIN, b"%ED%A0%80", b"%ff"])
+def test_url_encoded_text_that_is_not_utf_8_is_refused_and_its_field_named(gateway, url, text):
+    answer = encoded(gateway, url, b"size=128x64&prompt=" + text)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "prompt", "message": "It is not UTF-8."}]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 422, "invalid_request"),
+        (b"&&=&%", 422, "invalid_request"),
+        (b"prompt=a&prompt=b", 422, "invalid_request"),
+        (b"prompt=a&%ff=b", 400, "malformed_form"),
+        (b"a=b&" * 65, 400, "malformed_form"),
+        (b"prompt=" + b"a" * MAX_JSON_BYTES, 413, "body_too_large"),
+    ],
+)
+def test_a_url_encoded_form_is_held_to_what_other_bodies_are(gateway, body, status, code):
+    for url in DIALECTS:
+        answer = encoded(gateway, url, body)
+        assert (answer.status_code, answer.json()["error_type"]) == (status, code)
+    assert encoded(gateway, DIALECTS[0], b"prompt=a", "; charset=latin-1").status_code == 415
+
+
+@pytest.mark.parametrize("url", DIALECTS)
+def test_the_text_of_a_form_is_as_long_as_a_body_may_be_however_many_fields_it_has(gateway, url):
+    parts = (part(f"field{n}".encode(), b"x" * (MAX_JSON_BYTES // 4)) for n in range(5))
+    answer = post(gateway, url, *parts)
     assert (answer.status_code, answer.json()["error_type"]) == (400, "malformed_form")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.keys import Scope
 from jobs.keys_memory import MemoryKeyStore
-from tests.integration.api.conftest import Gateway
+from tests.integration.api.conftest import VIDEO, Gateway
 from tests.integration.api.keys import acting, keyed, token
 from tests.integration.api.live import listening
 
@@ -57,3 +57,13 @@ def test_an_admin_lists_the_videos_of_one_tenant(gateway):
         assert listed(owner, "tenant=acme&order=asc") == mine
         assert other.get("/v1/videos?tenant=acme").status_code == 403
         assert other.get("/v1/videos?tenant=%2e%2e").status_code == 422
+
+
+def test_the_url_of_a_finished_video_is_whole_so_that_benchmarks_can_fetch_it(gateway):
+    job_id = gateway.submit()["id"]
+    assert gateway.client.get(f"/v1/videos/{job_id}").json()["url"] is None
+    gateway.finish(job_id)
+    told = gateway.client.get(f"/v1/videos/{job_id}").json()
+    assert told["url"] == f"http://testserver/videos/{job_id}.mp4"
+    assert gateway.client.get(told["url"]).content == VIDEO
+    assert gateway.client.get("/v1/videos").json()["data"] == [told]
