@@ -67,3 +67,12 @@ def test_the_url_of_a_finished_video_is_whole_so_that_benchmarks_can_fetch_it(ga
     assert told["url"] == f"http://testserver/videos/{job_id}.mp4"
     assert gateway.client.get(told["url"]).content == VIDEO
     assert gateway.client.get("/v1/videos").json()["data"] == [told]
+
+
+def test_what_benchmarks_compute_with_is_a_number_at_any_time(gateway):
+    job_id = gateway.submit()["id"]
+    queued = gateway.client.get(f"/v1/videos/{job_id}").json()
+    assert (queued["stage_durations"], queued["peak_memory_mb"]) == ({}, 0)
+    gateway.finish(job_id)
+    done = gateway.client.get(f"/v1/videos/{job_id}").json()
+    assert (done["stage_durations"], done["peak_memory_mb"]) == ({"denoise": 1.5}, 0)
