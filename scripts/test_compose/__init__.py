@@ -1,0 +1,1 @@
+"""The containers, really built, run and looked at."""
