@@ -35,7 +35,8 @@ class PipelineOptions:
     changes from step to step, where the model is known to bear it; ``step_cache_threshold`` is how much of
     a change counts as hardly any. ``prompt_cache`` is how many texts to remember the encoding of.
     ``vae_tiling`` decodes in overlapping tiles. ``context_parallel`` is how many GPUs work on one video,
-    where the model can be shared among them.
+    where the model can be shared among them. ``memory_limit`` is how many bytes of its GPU a process
+    may take.
     """
 
     plan: Plan = Plan.RESIDENT
@@ -48,4 +49,5 @@ class PipelineOptions:
     prompt_cache: int = 32
     vae_tiling: bool = False
     context_parallel: int = 1
+    memory_limit: int | None = None
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)

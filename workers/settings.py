@@ -88,7 +88,7 @@ class WorkerSettings(JobsSettings):
         description="Plan that models begin with, instead of the fastest that fits; see docs/models.md.",
     )
     memory_budget_gb: float | None = Field(
-        None, gt=0, description="GPU memory, on a CPU the host's, for warm models and a video. Unset: all."
+        None, gt=0, description="GPU memory, on a CPU the host's, that each worker may take. Unset: all."
     )
     warm_models: int = Field(4, ge=1, le=100, description="Models that a worker keeps loaded at once.")
     preload: str | None = Field(
@@ -101,9 +101,13 @@ class WorkerSettings(JobsSettings):
         """How this deployment wants its device's memory used."""
         return MemoryRules(
             plan=None if self.memory_plan == "auto" else Plan(self.memory_plan),
-            budget=None if self.memory_budget_gb is None else int(self.memory_budget_gb * 1e9),
+            budget=self._memory_budget,
             models=self.warm_models,
         )
+
+    @property
+    def _memory_budget(self) -> int | None:
+        return None if self.memory_budget_gb is None else int(self.memory_budget_gb * 1e9)
 
     def preloaded(self, queues: Sequence[str]) -> list[str]:
         """The models to load at the start of a worker that serves these queues."""
@@ -127,6 +131,7 @@ class WorkerSettings(JobsSettings):
             prompt_cache=self.prompt_cache_entries,
             vae_tiling=self.vae_tiling,
             context_parallel=self.context_parallel,
+            memory_limit=self._memory_budget,
             loras=read_loras(self.loras_dir),
         )
 

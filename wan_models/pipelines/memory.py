@@ -37,6 +37,13 @@ def host_free_bytes() -> int:
     return int(told[1]) * 1024 if told else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def limit(most: int | None) -> None:
+    """Let this process take no more of its GPU than so many bytes: beyond, it alone is out of memory."""
+    if most is not None and has_gpu():
+        _, there_are = torch.cuda.mem_get_info()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, most / there_are))
+
+
 def free_memory() -> None:
     """Collect what nobody refers to any more, and return torch's cache to the device."""
     gc.collect()
