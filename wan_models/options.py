@@ -15,10 +15,16 @@ from wan_models.loras import NO_LORAS, LoraCatalog
 from wan_models.plan import Plan
 from wan_models.shelf import Shelf
 
-StepCacheName = Literal["none", "first-block", "taylorseer"]
+StepCacheName = Literal["none", "first-block", "magcache", "taylorseer"]
 
-PARALLEL_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
-"""The tasks whose model diffusers knows how to share among GPUs."""
+PARALLEL_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B", "s2v-14B")
+"""The tasks whose model can be shared among GPUs. diffusers has no plan for the one of animate-14B."""
+
+MEASURABLE_TASKS = ("t2v-A14B", "i2v-A14B", "ti2v-5B")
+"""The tasks whose transformers bear step caches."""
+
+MAGNITUDES = "magcache.json"
+"""The file in a model's folder that MagCache goes by; see ``wan_models.pipelines.magnitudes``."""
 
 # Options may travel to another process. What has been loaded here does not come along.
 _OwnShelf = Annotated[Shelf, PlainValidator(lambda _: Shelf()), PlainSerializer(lambda _: None)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -23,6 +24,7 @@ from wan_models.engines import Engines, EnginesError, read_engines
 from wan_models.errors import LoraCatalogError
 from wan_models.loras import read_loras
 from wan_models.models_dir import served_models
+from wan_models.options import PARALLEL_TASKS
 from workers.gpu_metrics import GpuMetrics
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus, share_gpus
 from workers.maintenance import Maintenance
@@ -32,6 +34,8 @@ from workers.orphans import Orphans
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.seldom import seldom
 from workers.settings import WorkerSettings
+
+_log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 1.0
 _ORPHANS_SECONDS = 600.0
@@ -95,6 +99,17 @@ def supervise(settings: WorkerSettings, gpus: Sequence[str], queues: Sequence[st
                 duty.join()
 
 
+def _tell_of_lone_tasks(queues: Sequence[str], gpus_each: int) -> None:
+    """Say at the start what several GPUs a video will not do for."""
+    for task in queues:
+        if gpus_each > 1 and task not in PARALLEL_TASKS:
+            _log.warning(
+                "%s cannot be shared among GPUs: of each %d of a worker, the first one makes its videos.",
+                task,
+                gpus_each,
+            )
+
+
 def _queues(text: str, models_dir: Path, engines: Engines) -> list[str]:
     """The queues to serve. ``all`` means every model that is installed or has an engine here."""
     if text == "all":
@@ -140,6 +155,7 @@ def main(arguments: Sequence[str]) -> int:
         selected = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
         gpus = share_gpus(selected, settings.context_parallel)
         queues = _queues(options.queues, settings.models_path, read_engines(settings.engines))
+        _tell_of_lone_tasks(queues, settings.context_parallel)
         read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
     except (GpuSelectionError, EnginesError, LoraCatalogError, ValueError) as error:
         parser.error(str(error))

@@ -68,10 +68,10 @@ class WorkerSettings(JobsSettings):
     )
     step_cache: StepCacheName = Field(
         "none",
-        description="Reuse of work between steps, `first-block` or `taylorseer`; faster, and another video.",
+        description="Reuse of work between steps, `first-block`, `magcache` or `taylorseer`; another video.",
     )
     step_cache_threshold: float = Field(
-        0.05, gt=0, le=1, description="How much may change from step to step that `first-block` leaves out."
+        0.05, gt=0, le=1, description="How much may change that `first-block` or `magcache` leaves out."
     )
     prompt_cache_entries: int = Field(
         32, ge=0, le=4096, description="Texts to remember the encoding of, at 4 MB each."

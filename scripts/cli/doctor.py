@@ -28,7 +28,9 @@ from jobs.errors import JobsError
 from jobs.settings import explain
 from wan_models.catalog import CATALOG
 from wan_models.models_dir import installed_models
+from wan_models.options import MAGNITUDES, MEASURABLE_TASKS, PARALLEL_TASKS
 from workers.gpus import present_gpus
+from workers.settings import WorkerSettings
 
 _OLDEST_REDIS = (6, 2)
 _CLOCK_SECONDS = 2.0
@@ -207,6 +209,30 @@ def check_voice(settings: GatewaySettings) -> Iterator[Finding]:
         yield Finding(Verdict.ADVICE, "speech", message)
 
 
+def check_acceleration(gateway: GatewaySettings) -> Iterator[Finding]:
+    """Settings of workers, as far as they are those of this machine, and what they will not do."""
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        yield Finding(Verdict.FAULT, "workers", explain(error))
+        return
+    installed = installed_models(gateway.models_path)
+    if settings.context_parallel > 1:
+        for task in set(installed) - set(PARALLEL_TASKS):
+            message = (
+                f"{task} cannot be shared among GPUs: it runs on one of each {settings.context_parallel}"
+            )
+            yield Finding(Verdict.ADVICE, "speed", message)
+    if settings.step_cache == "magcache":
+        for task in MEASURABLE_TASKS:
+            if task in installed and not (installed[task].path / MAGNITUDES).is_file():
+                message = (
+                    f"{task} runs without magcache until it is measured:"
+                    f" python -m scripts.calibrate_step_cache --model {task}"
+                )
+                yield Finding(Verdict.ADVICE, "speed", message)
+
+
 CHECKS: tuple[Check, ...] = (
     check_python,
     check_redis,
@@ -216,6 +242,7 @@ CHECKS: tuple[Check, ...] = (
     check_models,
     check_port,
     check_voice,
+    check_acceleration,
 )
 
 

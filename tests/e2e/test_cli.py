@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Service, free_port
+from wan_models.options import MAGNITUDES
+from wan_models.pipelines.tiny import build_tiny
 from wan_models.pipelines.video import probe_mp4
 
 pytestmark = pytest.mark.slow
@@ -117,7 +119,21 @@ def test_the_doctor_names_each_fault_of_a_broken_setup(tmp_path: Path):
     assert "ok   speech     eSpeak NG speaks texts" in broken.stdout  # by the library of the wheel
 
 
-def test_the_doctor_explains_settings_that_cannot_be_read():
+def test_the_doctor_tells_what_the_workers_settings_will_not_do(tmp_path: Path):
+    folder = tmp_path / "models" / "wan"
+    for task in ("animate-14B", "ti2v-5B"):
+        build_tiny(task, tmp_path / "models")
+    settings = {"DATA_DIR": str(tmp_path), "CONTEXT_PARALLEL": "2", "STEP_CACHE": "magcache"}
+    told = wanserve("doctor", **settings).stdout
+    assert "note speed      animate-14B cannot be shared among GPUs" in told
+    assert "note speed      ti2v-5B runs without magcache until it is measured" in told
+    (folder / "ti2v-5B" / MAGNITUDES).write_text("{}")
+    assert "ti2v-5B runs without" not in wanserve("doctor", **settings).stdout
+
+
+def test_the_doctor_explains_settings_that_cannot_be_read(tmp_path: Path):
     wrong = wanserve("doctor", LEASE_SECONDS="soon")
     assert wrong.returncode == 1
     assert "LEASE_SECONDS" in wrong.stderr
+    worker = wanserve("doctor", STEP_CACHE="all", DATA_DIR=str(tmp_path))
+    assert "STEP_CACHE" in worker.stdout

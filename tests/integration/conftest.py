@@ -1,10 +1,12 @@
 """Real models, as small as they come."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from wan_models.catalog import TINY_TASKS
+from wan_models.options import MEASURABLE_TASKS
 from wan_models.pipeline import Pipeline
 
 
@@ -35,3 +37,16 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("media")
     build_media(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def measured_dir(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same models; those that bear step caches were measured for MagCache."""
+    from scripts.calibrate_step_cache import main  # noqa: PLC0415 - as above
+
+    directory = tmp_path_factory.mktemp("measured")
+    shutil.copytree(models_dir, directory, dirs_exist_ok=True)
+    for task in MEASURABLE_TASKS:
+        small = ["--size", "64*64", "--frames", "5", "--steps", "12"]
+        assert main(["--models-dir", str(directory), "--model", task, *small]) == 0
+    return directory

@@ -36,7 +36,7 @@ def test_each_part_of_offloaded_models_computes_the_same(models_dir, warm, media
 
 def test_in_8_bits_the_video_is_nearly_the_same(models_dir, media, way):
     pipeline = Registry(models_dir, rules=MemoryRules(plan=Plan.FP8)).load(way.task)
-    for transformer in transformers(engine_of(pipeline).pipe):
+    for transformer in transformers(engine_of(pipeline).pipe).values():
         assert torch.float8_e4m3fn in {parameter.dtype for parameter in transformer.parameters()}
     made = pipeline.generate(way.request(), way.run(media))
     assert made.metrics["memory_plan"] == "fp8"

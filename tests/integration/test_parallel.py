@@ -1,10 +1,13 @@
 """One video by two processes: gloo on the CPU stands for NCCL on GPUs; all else is real."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,22 +23,23 @@ from wan_models.registry import Registry
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parent.parent.parent
 FOLLOWER = (sys.executable, "-m", "tests.integration.cpu_follower")
-Load = Callable[[str], ParallelPipeline]
+Load = Callable[..., ParallelPipeline]
 
 
 @pytest.fixture
 def parallel(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Loads a task's model into two processes."""
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
-    monkeypatch.chdir(Path(__file__).parent.parent.parent)
+    monkeypatch.chdir(ROOT)
     loaded: list[ParallelPipeline] = []
 
-    def load(task: str) -> ParallelPipeline:
+    def load(task: str, folder: Path = models_dir, **options: Any) -> ParallelPipeline:
         where = CATALOG[task].pipeline
         assert where
-        options = PipelineOptions(context_parallel=2)
-        loaded.append(ParallelPipeline(where, model_path(models_dir, task), options, FOLLOWER))
+        wanted = PipelineOptions(context_parallel=2, **options)
+        loaded.append(ParallelPipeline(where, model_path(folder, task), wanted, FOLLOWER))
         return loaded[-1]
 
     yield load
@@ -43,7 +47,7 @@ def parallel(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load
         pipeline._end()
 
 
-@pytest.mark.parametrize("name", ["t2v-A14B", "i2v-A14B", "ti2v-5B with an image"])
+@pytest.mark.parametrize("name", ["t2v-A14B", "i2v-A14B", "ti2v-5B with an image", "s2v-14B"])
 def test_two_processes_make_the_video_of_one(parallel, warm, media, name):
     way = WAYS[name]
     pipeline = parallel(way.task)
@@ -54,6 +58,18 @@ def test_two_processes_make_the_video_of_one(parallel, warm, media, name):
         assert difference.abs().max() <= 1
     told = pipeline.generate(way.request(), way.run(media)).metrics["acceleration"]
     assert told["context_parallel"] == 2
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_speech_transformer_that_is_shared_holds_the_official_numbers(processes, tmp_path):
+    command = [sys.executable, "-m", "tests.integration.shared_transformer", str(tmp_path), str(processes)]
+    running = [
+        subprocess.Popen([*command, str(rank)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for rank in range(processes)
+    ]
+    told = [process.communicate(timeout=300)[0] for process in running]
+    for differences in map(json.loads, told):
+        assert max(differences) < 1e-5
 
 
 def test_both_stop_at_once_and_both_go_on_behind_it(parallel, media):
@@ -88,6 +104,26 @@ def test_a_follower_that_dies_is_a_fault_of_the_device(parallel, media):
 
     with pytest.raises(DeviceFaultError):
         pipeline.generate(way.request(), way.run(media, on_step=kill))
+
+
+@pytest.mark.parametrize("name", ["magcache", "taylorseer"])
+def test_a_step_cache_of_each_process_sees_its_own_share(parallel, measured_dir, media, name):
+    way, cached = WAYS["t2v-A14B"], {"step_cache": name, "step_cache_threshold": 1.0}
+    pipeline = parallel(way.task, measured_dir, **cached)
+    alone = Registry(measured_dir, PipelineOptions(**cached)).load(way.task)
+    steps = {"sample_steps": 12}
+    difference = way.frames(pipeline, media, **steps).int() - way.frames(alone, media, **steps).int()
+    assert difference.abs().max() <= 1
+    told = pipeline.generate(way.request(**steps), way.run(media)).metrics["acceleration"]
+    assert told["step_cache"] == name
+
+
+def test_a_cache_that_processes_would_not_agree_on_is_not_used(parallel, warm, media):
+    way = WAYS["ti2v-5B"]
+    pipeline = parallel(way.task, step_cache="first-block", step_cache_threshold=1.0)
+    made = pipeline.generate(way.request(), way.run(media))
+    assert made.metrics["acceleration"]["step_cache"] == "none"
+    assert (made.frames.int() - way.frames(warm[way.task], media).int()).abs().max() <= 1
 
 
 def test_a_model_that_cannot_be_shared_is_loaded_by_one_process(models_dir, warm, media):

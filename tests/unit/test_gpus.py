@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.__main__ import worker_programs
+from wan_models.catalog import CATALOG
+from workers.__main__ import _tell_of_lone_tasks, worker_programs
 from workers.gpus import GpuSelectionError, present_gpus, select_gpus, share_gpus
 
 FOUR = {"0": "GPU-5f1b-00", "1": "GPU-77c0-11", "2": "GPU-1d2e-22", "3": "GPU-90aa-33"}
@@ -142,3 +143,8 @@ class TestWorkers:
         (program,) = worker_programs([], ["t2v-A14B"], "host")
         assert program.environment["CUDA_VISIBLE_DEVICES"] == ""
         assert program.command[-4:-2] == ["--name", "cpu@host"]
+
+    @pytest.mark.parametrize(("each", "told"), [(1, []), (2, ["animate-14B"])])
+    def test_that_share_no_video_of_a_task_are_told_of_at_the_start(self, caplog, each, told):
+        _tell_of_lone_tasks(list(CATALOG), each)
+        assert [record.args[0] for record in caplog.records] == told

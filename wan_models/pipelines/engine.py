@@ -11,7 +11,7 @@ import torch
 from telemetry.logs import share_logging
 from wan_models.options import PipelineOptions
 from wan_models.pipeline import GeneratedVideo, Run
-from wan_models.pipelines.acceleration import accelerate
+from wan_models.pipelines.acceleration import Acceleration
 from wan_models.pipelines.adapters import adapted
 from wan_models.pipelines.continuation import with_beginning
 from wan_models.pipelines.faults import fault_of
@@ -44,7 +44,7 @@ class Engine:
         limit(options.memory_limit)
         try:
             self.pipe = _load(pipe_class, path, self._device, options)
-            self._setup = accelerate(self.pipe, options)
+            self._acceleration = Acceleration(self.pipe, options, path)
             self._prompts = PromptCache.before(self.pipe.text_encoder, options.prompt_cache)
             place(self.pipe, self._device, options.plan)
         except RuntimeError as error:
@@ -70,8 +70,9 @@ class Engine:
         """
         pipe, hits = self.pipe, self._prompts.hits
         _prepare(pipe, request, self._device)
+        acceleration = self._acceleration.begin(request, pipe.scheduler)
         # What a step cache remembers is not saved: without it, a resumed run would become another video.
-        checkpoints = run.checkpoints if self._setup["step_cache"] == "none" else None
+        checkpoints = run.checkpoints if acceleration["step_cache"] == "none" else None
         with (
             adapted(pipe, request.task, request.loras, self._options.loras),
             resumable(pipe, checkpoints) as scheduler,
@@ -84,7 +85,7 @@ class Engine:
             **clock.metrics(),
             "peak_memory_mb": _peak_memory_mb(self._device),
             "memory_plan": self._options.plan.value,
-            "acceleration": {**self._setup, "prompt_cache_hits": self._prompts.hits - hits},
+            "acceleration": {**acceleration, "prompt_cache_hits": self._prompts.hits - hits},
         }
         return GeneratedVideo(pixels, metrics)
 

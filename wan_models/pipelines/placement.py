@@ -26,7 +26,7 @@ def place(pipe: Any, device: torch.device, plan: Plan) -> None:
 
 
 def _store_in_fp8(pipe: Any) -> None:
-    for transformer in transformers(pipe):
+    for transformer in transformers(pipe).values():
         transformer.enable_layerwise_casting(
             storage_dtype=torch.float8_e4m3fn, compute_dtype=transformer.dtype
         )

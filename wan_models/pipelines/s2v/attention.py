@@ -24,6 +24,7 @@ class WanS2VAttention(nn.Module, AttentionModuleMixin):
     """
 
     _attention_backend: Any = None
+    _parallel_config: Any = None
 
     def __init__(self, dim: int, heads: int, eps: float) -> None:
         super().__init__()
@@ -53,5 +54,9 @@ class WanS2VAttention(nn.Module, AttentionModuleMixin):
         value = self.v(source).unflatten(2, (self.heads, -1))
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
-        attended = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
+        # Of a context, every process has all: what they share are the queries.
+        parallel = self._parallel_config if context is None else None
+        attended = dispatch_attention_fn(
+            query, key, value, backend=self._attention_backend, parallel_config=parallel
+        )
         return self.o(attended.flatten(2).type_as(query))  # type: ignore[no-any-return] # nn.Module.__call__

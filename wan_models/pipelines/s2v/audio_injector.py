@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from diffusers.models.normalization import AdaLayerNorm
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 
 from wan_models.pipelines.s2v.attention import WanS2VAttention
 
@@ -31,21 +32,33 @@ class AudioInjector(nn.Module):
         )
 
     def forward(
-        self, index: int, video: torch.Tensor, whole: torch.Tensor, local: torch.Tensor
+        self,
+        index: int,
+        video: torch.Tensor,
+        first: int,
+        frame: int,
+        sound: tuple[torch.Tensor, torch.Tensor],
     ) -> torch.Tensor:
-        """What injection ``index`` adds to the video's tokens.
+        """What injection ``index`` adds to tokens of the video.
 
         Args:
             index: which injection.
-            video: float32 [batch, latent frames * tokens of a frame, dim].
-            whole: [batch, latent frames, 1, dim], the sound of each frame as a whole.
-            local: [batch, latent frames, audio tokens, dim].
+            video: float32 [batch, tokens, dim], all of the clip's tokens or some that follow one another.
+            first: which of the clip's tokens they begin with.
+            frame: the tokens of a latent frame.
+            sound: of each frame as a whole, [batch, latent frames, 1, dim], and in part, [batch, latent
+                frames, audio tokens, dim].
 
         Returns:
             The same shape as ``video``, in the precision of the audio.
         """
-        batch, frames = local.shape[:2]
-        states = video.unflatten(1, (frames, -1)).flatten(0, 1)
+        begin, end = first // frame, -(-(first + video.shape[1]) // frame)
+        # A frame that others have a part of is filled up: each token hears its frame's sound by itself.
+        before, behind = first - begin * frame, end * frame - first - video.shape[1]
+        padded = F.pad(video, (0, 0, before, behind)) if before or behind else video
+        states = padded.unflatten(1, (end - begin, frame)).flatten(0, 1)
+        whole, local = (part[:, begin:end] for part in sound)
         normed = self.injector_adain_layers[index](states, temb=whole.flatten(0, 1)[:, 0])
         added = self.injector[index](normed.type_as(local), local.flatten(0, 1))
-        return added.unflatten(0, (batch, frames)).flatten(1, 2)  # type: ignore[no-any-return] # nn.Module.__call__
+        tokens = added.unflatten(0, (len(video), end - begin)).flatten(1, 2)
+        return tokens[:, before : before + video.shape[1]]  # type: ignore[no-any-return] # nn.Module.__call__

@@ -18,6 +18,7 @@ from wan_models.pipelines.s2v.audio_injector import AudioInjector
 from wan_models.pipelines.s2v.block import WanS2VBlock
 from wan_models.pipelines.s2v.frame_packer import FramePacker
 from wan_models.pipelines.s2v.rope import Grid, rotary_embedding
+from wan_models.pipelines.s2v.share import Share
 
 _INJECT_LAYERS = (0, 4, 8, 12, 16, 20, 24, 27, 30, 33, 36, 39)
 _REFERENCE_POSITION = 30  # where the portrait stands in time: behind every frame of a clip
@@ -60,6 +61,7 @@ class WanS2VTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):  # ty
     """
 
     # diffusers' own knobs, which it types as what their absence is.
+    _cp_plan: ClassVar[dict[str, Any]] = {}  # type: ignore[assignment, misc] # no hooks: forward shares its tokens out itself
     _repeated_blocks: ClassVar = ["WanS2VBlock"]  # type: ignore[misc] # see above
     _no_split_modules: ClassVar = ["WanS2VBlock"]  # type: ignore[assignment, misc] # see above
     _keep_in_fp32_modules: ClassVar = [  # type: ignore[assignment, misc] # see above
@@ -161,15 +163,18 @@ class WanS2VTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):  # ty
         states, rotary, grid = self._embed(
             hidden_states, ref_latents, motion_latents, cond_states, drop_motion_frames
         )
-        video_tokens = math.prod(grid)
+        video_tokens, frame_tokens = math.prod(grid), math.prod(grid[1:])  # of the clip, and of a frame
+        share = Share.of(self._parallel_config, video_tokens)
+        states = share.take(states, video_tokens)
+        cos, sin = (share.take(table, video_tokens) for table in rotary)
         time, modulation = self._embed_time(timestep)
         text = self.text_embedding(encoder_hidden_states)
         for number, block in enumerate(self.blocks):
-            states = block(states, text, modulation, video_tokens, rotary)
+            states = block(states, text, modulation, share.video, (cos, sin))
             if number in self.injections:
-                video = states[:, :video_tokens]
-                video += self.audio_injector(self.injections[number], video, *audio)
-        patches = self.head(states[:, :video_tokens], time).to(dtype)
+                video = states[:, : share.video]
+                video += self.audio_injector(self.injections[number], video, share.first, frame_tokens, audio)
+        patches = share.gather(self.head(states[:, : share.video], time).to(dtype))
         sample = self._unpatchify(patches, grid)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
