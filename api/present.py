@@ -33,6 +33,7 @@ def job_view(job: Job, load: Load, links: Links) -> JobView:
         started_at=_utc_or_none(job.started_at),
         finished_at=_utc_or_none(job.finished_at),
         cancel_requested_at=_utc_or_none(job.cancel_requested_at),
+        not_before=_utc_or_none(job.not_before),
         queue_deadline=_utc_or_none(job.queue_deadline),
         timeout=job.timeout,
         expires_at=_utc_or_none(job.expires_at),

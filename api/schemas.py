@@ -45,7 +45,7 @@ class JobView(View):
     step: Annotated[int, Field(description="Denoising steps done by the running attempt.")]
     steps: Annotated[int, Field(description="Denoising steps in all.")]
     stage: Annotated[str | None, Field(description="What the worker is doing; null unless in progress.")]
-    queue_position: Annotated[int | None, Field(description="1 is next; null unless queued.")]
+    queue_position: Annotated[int | None, Field(description="1 is next; null unless it stands in line.")]
     eta_seconds: Annotated[int | None, Field(description="Until the video is there; null when unknown.")]
     priority: Priority
     attempt: Annotated[int, Field(description="How often a worker has started it.")]
@@ -54,6 +54,9 @@ class JobView(View):
     started_at: Annotated[datetime | None, Field(description="Start of the running or the last attempt.")]
     finished_at: Annotated[datetime | None, Field(description="Set once the status is final.")]
     cancel_requested_at: Annotated[datetime | None, Field(description="When a cancel was asked for.")]
+    not_before: Annotated[
+        datetime | None, Field(description="Waiting after a failed attempt: in line again then.")
+    ]
     queue_deadline: Annotated[
         datetime | None, Field(description="Still waiting for a first start then: expired.")
     ]

@@ -26,6 +26,7 @@ def job_of(answer: list[Any]) -> Job:
         expires_at=_time(fields, "expires"),
         queue_deadline=_time(fields, "deadline"),
         run_deadline=_time(fields, "ends"),
+        not_before=_time(fields, "after"),
         cancel_requested_at=_time(fields, "cancel"),
         attempt=int(fields["attempt"]),
         failures=int(fields["failures"]),

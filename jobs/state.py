@@ -233,6 +233,7 @@ class Job:
     expires_at: float | None = None  # when the record and its artifacts are removed
     queue_deadline: float | None = None  # still queued then: expired
     run_deadline: float | None = None  # still running then: failed
+    not_before: float | None = None  # out of line until then, while queued after a failed attempt
     cancel_requested_at: float | None = None
     attempt: int = 0  # claims so far; the fence
     failures: int = 0  # attempts that died or asked for a retry; a release is none
@@ -241,7 +242,7 @@ class Job:
     attempts: tuple[Attempt, ...] = ()  # oldest first, with the running one
     timeout: float | None = None  # seconds that one attempt may take
     pace_key: str = ANY_KIND  # until it is final
-    ahead: int | None = None  # jobs that its queue takes before it, while queued
+    ahead: int | None = None  # jobs that its queue takes before it, while it stands in line
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed
     error: JobError | None = None  # the job's, or the latest failed attempt's

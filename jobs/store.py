@@ -93,8 +93,11 @@ class JobStore(Protocol):
         """Publish the result and end the job."""
         ...
 
-    def retry(self, lease: Lease, error: JobError) -> Job:
-        """End the attempt with an error that may pass; the job fails for good when no attempts are left."""
+    def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
+        """End the attempt with an error that may pass; the job fails for good when no attempts are left.
+
+        It stands in line for the next one after ``delay`` seconds, where others go on meanwhile.
+        """
         ...
 
     def release(self, lease: Lease) -> Job:
@@ -139,8 +142,12 @@ class JobStore(Protocol):
         """End queued jobs that waited longer than they were willing to, and attempts that take too long."""
         ...
 
+    def promote(self, limit: int = 100) -> list[Job]:
+        """Put jobs back in line whose wait after a failed attempt is over. A claim does so as well."""
+        ...
+
     def claimable(self, queue: str) -> int:
-        """How many jobs of a queue could be claimed now: those of tenants at their cap cannot."""
+        """How many jobs that stand in line could be claimed now: those of tenants at their cap cannot."""
         ...
 
     def outdated(self, limit: int = 100) -> list[str]:

@@ -46,6 +46,7 @@ from jobs.state import (
 
 _CLASSES = list(Priority)  # those that are taken first, first
 _DAY = 24 * 3600
+_PROMOTED = 10  # jobs that a claim puts back in line on its way
 _PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
 
 
@@ -132,6 +133,7 @@ class MemoryJobStore:
         with self._lock:
             if nonce and (again := self._claimed(worker, nonce)):
                 return again
+            self.promote(_PROMOTED)
             line = self._lines.setdefault(queue, Line())
             while place := line.first(lambda tenant: self._room(tenant, JobState.IN_PROGRESS) != 0):
                 job = self._jobs[place.job_id]
@@ -165,10 +167,13 @@ class MemoryJobStore:
                 job = replace(job, result=json.loads(json.dumps(result)), error=None)
             return self._end_attempt("succeed", job, JobState.COMPLETED)
 
-    def retry(self, lease: Lease, error: JobError) -> Job:
+    def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
         with self._lock:
             job = self._held_or_ended("retry", lease)
-            return self._fail_attempt("retry", job, error) if job.state is JobState.IN_PROGRESS else job
+            if job.state is not JobState.IN_PROGRESS:
+                return job
+            after = round(self.now() + delay, 3) if delay > 0 else None
+            return self._fail_attempt("retry", replace(job, not_before=after), error)
 
     def release(self, lease: Lease) -> Job:
         with self._lock:
@@ -235,6 +240,14 @@ class MemoryJobStore:
     def expire(self, limit: int = 100) -> list[Job]:
         with self._lock:
             return [self._expire(job) for job in self._due(_deadline)[:limit]]
+
+    def promote(self, limit: int = 100) -> list[Job]:
+        with self._lock:
+            due = self._due(lambda job: job.not_before)[:limit]
+            for job in due:
+                self._jobs[job.id] = replace(job, not_before=None)
+                self._lines[job.queue].join(_place(job))
+            return [self.get(job.id) for job in due]
 
     def claimable(self, queue: str) -> int:
         with self._lock:
@@ -325,6 +338,7 @@ class MemoryJobStore:
                 expires_at=now + self._retentions.get(new.tenant, self._policy.retention_seconds),
                 lease_expires_at=None,
                 run_deadline=None,
+                not_before=None,
                 pace_key=ANY_KIND,
                 progress=replace(new.progress, stage=""),
             )
@@ -337,9 +351,9 @@ class MemoryJobStore:
 
     def _line_up(self, old: Job | None, new: Job) -> None:
         line = self._lines.setdefault(new.queue, Line())
-        if old and old.state is JobState.QUEUED:
+        if old and _stands_in_line(old):
             line.leave(_place(old))
-        if new.state is JobState.QUEUED:
+        if _stands_in_line(new):
             line.join(_place(new))
 
     def _grant(self, job: Job, worker: str, nonce: str | None) -> Job:
@@ -494,14 +508,13 @@ class MemoryJobStore:
         )
 
     def _with_place(self, job: Job) -> Job:
-        if job.state is not JobState.QUEUED:
+        if not _stands_in_line(job):
             return replace(job, ahead=None)
         return replace(job, ahead=[other.id for other in self._waiting(job.queue)].index(job.id))
 
     def _waiting(self, queue: str) -> list[Job]:
-        """The queued jobs in the order they are taken."""
-        queued = self._matching(JobFilter(queue=queue, state=JobState.QUEUED))
-        return sorted(queued, key=_place)
+        """The jobs that stand in line, in the order they are taken."""
+        return sorted(filter(_stands_in_line, self._matching(JobFilter(queue=queue))), key=_place)
 
     def _matching(self, which: JobFilter) -> Iterator[Job]:
         for job in self._jobs.values():
@@ -534,6 +547,10 @@ def _deadline(job: Job) -> float | None:
     if job.state is JobState.QUEUED:
         return job.queue_deadline if job.attempt == 0 else None
     return job.run_deadline
+
+
+def _stands_in_line(job: Job) -> bool:
+    return job.state is JobState.QUEUED and job.not_before is None
 
 
 def _told(error: JobError) -> dict[str, str]:

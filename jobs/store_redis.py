@@ -119,8 +119,8 @@ class RedisJobStore:
     def succeed(self, lease: Lease, result: Json) -> Job:
         return job_of(self._held("succeed", lease, json.dumps({"result": result}, ensure_ascii=False)))
 
-    def retry(self, lease: Lease, error: JobError) -> Job:
-        return job_of(self._held("retry", lease, error.code, error.message))
+    def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
+        return job_of(self._held("retry", lease, error.code, error.message, _ms(delay)))
 
     def release(self, lease: Lease) -> Job:
         return job_of(self._held("release", lease))
@@ -153,6 +153,9 @@ class RedisJobStore:
 
     def expire(self, limit: int = 100) -> list[Job]:
         return [job_of(answer) for answer in self._call("expire", limit)[1:]]
+
+    def promote(self, limit: int = 100) -> list[Job]:
+        return [job_of(answer) for answer in self._call("promote", limit)[1:]]
 
     def claimable(self, queue: str) -> int:
         return int(self._call("claimable", queue, self._caps)[1])

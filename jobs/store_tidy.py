@@ -37,8 +37,8 @@ class TidyJobStore(RedisJobStore):
     def succeed(self, lease: Lease, result: Json) -> Job:
         return self._tidied(super().succeed(lease, result))
 
-    def retry(self, lease: Lease, error: JobError) -> Job:
-        return self._tidied(super().retry(lease, error))
+    def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
+        return self._tidied(super().retry(lease, error, delay))
 
     def release(self, lease: Lease) -> Job:
         return self._tidied(super().release(lease))

@@ -11,6 +11,7 @@
 -- P attempts:{id}   LIST    attempts that ended otherwise than in success, JSON
 -- P index:{tenant}:{queue}:{state}  ZSET  ids, all scored 0 and so in the order of their creation;
 --                           tenant `*` holds every tenant's
+-- P delayed         ZSET    queued ids that wait after a failed attempt, by the time they stand in line again
 -- P ready:{queue}            ZSET  queued ids in the order they are taken: by class, then by creation
 -- P ready:{queue}:{tenant}   ZSET  the same of one tenant
 -- P heads:{queue}            ZSET  "{id} {tenant}" of every tenant's first, in the same order
@@ -48,6 +49,9 @@ end
 local PACE_WEIGHT = 0.2
 -- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
 local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
+
+-- How many jobs a claim puts back in line on its way: the sweep does the rest.
+local PROMOTED = 10
 
 local DAY = 24 * 3600 * 1000
 
@@ -145,6 +149,12 @@ local function enqueue(job)
   reorder(job.queue, job.tenant, function(own) redis.call('ZADD', own, place, job.id) end)
 end
 
+-- Stand in line, and have a worker look.
+local function line_up(job)
+  enqueue(job)
+  nudge(job)
+end
+
 local function dequeue(queue, tenant, id)
   redis.call('ZREM', key('ready', queue), id)
   reorder(queue, tenant, function(own) redis.call('ZREM', own, id) end)
@@ -152,21 +162,24 @@ end
 
 local function leave(job)
   redis.call('ZREM', P .. 'deadlines', job.id)
-  if job.state == 'queued' then
-    dequeue(job.queue, job.tenant, job.id)
-  else
+  if job.state ~= 'queued' then
     redis.call('ZREM', P .. 'leases', job.id)
+  elseif job.after then
+    redis.call('ZREM', P .. 'delayed', job.id)
+  else
+    dequeue(job.queue, job.tenant, job.id)
   end
 end
 
 local function enter(job, state)
-  if state == 'queued' then
-    enqueue(job)
-    nudge(job)
+  if state == 'queued' and job.after then
+    redis.call('ZADD', P .. 'delayed', job.after, job.id)
+  elseif state == 'queued' then
+    line_up(job)
   elseif state ~= 'in_progress' then
     local expires = now + tonumber(redis.call('HGET', P .. 'retentions', job.tenant) or job.retention)
     store(job, { finished = int(now), expires = int(expires) })
-    erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max')
+    erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max', 'after')
     redis.call('ZADD', P .. 'retention', expires, job.id)
     redis.call('ZREM', key('active', job.queue), job.id)
     compact_log(job)
@@ -227,10 +240,11 @@ local function end_attempt(job, verb, target, data)
   return view(job)
 end
 
--- After an error that may pass: another attempt while there are any left.
-local function fail_attempt(job, verb, error)
+-- After an error that may pass: another attempt, no sooner than after a delay, while there are any left.
+local function fail_attempt(job, verb, error, delay)
   local failures = tonumber(job.failures) + 1
   store(job, { failures = int(failures) })
+  if delay > 0 then store(job, { after = int(now + delay) }) end
   redis.call('SET', key('outcome', job.id), cjson.encode({ error = error }))
   local target = failures < tonumber(job.max) and 'queued' or 'failed'
   return end_attempt(job, verb, target, { by = verb, error = error })
@@ -246,6 +260,17 @@ local function due_jobs(set, limit)
   for _, id in ipairs(due(set, limit)) do
     local job = fetch(id)
     if job then jobs[#jobs + 1] = job else redis.call('ZREM', P .. set, id) end
+  end
+  return jobs
+end
+
+-- Put back in line whose wait after a failed attempt is over.
+local function promote(limit)
+  local jobs = due_jobs('delayed', limit)
+  for _, job in ipairs(jobs) do
+    redis.call('ZREM', P .. 'delayed', job.id)
+    erase(job, 'after')
+    line_up(job)
   end
   return jobs
 end
@@ -396,6 +421,7 @@ end
 function verbs.claim(queue, worker, lease, nonce, caps)
   local again = claimed(worker, nonce)
   if again then return view(again) end
+  promote(PROMOTED)
   local passed_over = 0
   while true do
     local head = redis.call('ZRANGE', key('heads', queue), passed_over, passed_over)[1]
@@ -467,10 +493,10 @@ function verbs.succeed(id, worker, attempt, result)
   return end_attempt(job, 'succeed', 'completed', { by = 'succeed' })
 end
 
-function verbs.retry(id, worker, attempt, code, message)
+function verbs.retry(id, worker, attempt, code, message, delay)
   local job, answer = held(id, worker, attempt)
   if not job then return answer end
-  return fail_attempt(job, 'retry', { code = code, message = message })
+  return fail_attempt(job, 'retry', { code = code, message = message }, tonumber(delay))
 end
 
 function verbs.release(id, worker, attempt)
@@ -509,7 +535,7 @@ function verbs.rescue(limit)
     answers[#answers + 1] = fail_attempt(job, 'rescue', {
       code = 'worker_lost',
       message = 'Worker ' .. job.worker .. ' stopped answering during attempt ' .. job.attempt .. '.',
-    })
+    }, 0)
   end
   return answers
 end
@@ -517,6 +543,12 @@ end
 function verbs.expire(limit)
   local answers = { 'ok' }
   for _, job in ipairs(due_jobs('deadlines', limit)) do answers[#answers + 1] = expire(job) end
+  return answers
+end
+
+function verbs.promote(limit)
+  local answers = { 'ok' }
+  for _, job in ipairs(promote(limit)) do answers[#answers + 1] = view(job) end
   return answers
 end
 

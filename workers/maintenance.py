@@ -80,7 +80,7 @@ class Maintenance:
             sweep()
 
     def _keep_moving(self) -> None:
-        self._do(self.rescue, self.expire, self.relay, self.bury)
+        self._do(self.rescue, self.expire, self.promote, self.relay, self.bury)
 
     def _clean(self) -> None:
         self._do(self.prune, *self._more)
@@ -113,6 +113,11 @@ class Maintenance:
         for job in self._store.expire():
             with bound_contextvars(**facts_of(job)):
                 _log.info("Out of time, the job is %s", job.state)
+
+    def promote(self) -> None:
+        """Put jobs back in line whose wait after a failed attempt is over."""
+        for job in self._store.promote():
+            _log.info("Job %s is tried again", job.id)
 
     def relay(self) -> None:
         """Send messages where fewer wait than there are jobs to claim.

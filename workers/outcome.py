@@ -16,6 +16,7 @@ from jobs.store import JobStore
 from wan_models.errors import DeviceFaultError, EngineUnavailableError, ModelsError
 from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
+from workers.backoff import Backoff
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError, LeaseKeeper
 from workers.recovery import Recovery
@@ -26,8 +27,11 @@ _log = logging.getLogger(__name__)
 class Outcome:
     """Ends attempts in the store, and lets go of their leases."""
 
-    def __init__(self, store: JobStore, attempts: Attempts, keeper: LeaseKeeper, recovery: Recovery) -> None:
+    def __init__(
+        self, store: JobStore, attempts: Attempts, keeper: LeaseKeeper, recovery: Recovery, backoff: Backoff
+    ) -> None:
         self._recovery = recovery
+        self._backoff = backoff
         self._store = store
         self._attempts = attempts
         self._keeper = keeper
@@ -73,7 +77,8 @@ class Outcome:
 
     def _retry(self, held: Hold, error: JobError) -> None:
         self._recovery.failed()
-        self.end(held, lambda: self._store.retry(held.lease, error))
+        delay = self._backoff.seconds(held.lease.attempt)
+        self.end(held, lambda: self._store.retry(held.lease, error, delay))
 
     def end(self, held: Hold, verb: Callable[[], Job]) -> None:
         """End the attempt with one verb."""

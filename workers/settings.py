@@ -36,6 +36,12 @@ class WorkerSettings(JobsSettings):
         le=3600,
         description="How long a run that was told to stop may go on before its process is killed.",
     )
+    retry_seconds: float = Field(
+        10,
+        ge=0,
+        le=600,
+        description="How long a job waits after an attempt that may be repeated, twice as long after each.",
+    )
     checkpoint_seconds: float = Field(
         60,
         ge=0,

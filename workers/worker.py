@@ -26,6 +26,7 @@ from wan_models.speech import Speaker
 from wan_models.speech_local import LocalSpeaker
 from wan_models.speech_service import ServiceSpeaker
 from workers.attempts import Attempts
+from workers.backoff import Backoff
 from workers.celery_app import create_celery
 from workers.checkpoints import Checkpointing
 from workers.drain import Drain
@@ -56,7 +57,7 @@ class Child:
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
         attempts = Attempts()
         recovery = Recovery(drain.has_begun, open_disks(settings))
-        outcome = Outcome(store, attempts, keeper, recovery)
+        outcome = Outcome(store, attempts, keeper, recovery, Backoff(settings.retry_seconds))
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))
         checkpointing = Checkpointing(artifacts, settings.models_path, saver, settings.checkpoint_seconds)

@@ -40,7 +40,7 @@ class Video(View):
     seconds: Annotated[str, Field(examples=["5"])]
     remixed_from_video_id: str | None
     error: VideoError | None
-    queue_position: Annotated[int | None, Field(description="1 is next; null unless queued.")]
+    queue_position: Annotated[int | None, Field(description="1 is next; null unless it stands in line.")]
     media_type: Literal["video/mp4"] = "video/mp4"
     file_name: str
     url: Annotated[str | None, Field(description="Where the video is served; null until completed.")]

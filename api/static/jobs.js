@@ -62,10 +62,12 @@ function show(job) {
   return row;
 }
 
+const place = (position) => ({ 1: "next in line", null: "waiting to be tried again" })[position] ?? `number ${position} in line`;
+
 function news(job) {
   const left = job.eta_seconds !== null && job.eta_seconds !== undefined ? `about ${duration(job.eta_seconds)} left` : "";
   const told = {
-    queued: job.queue_position === 1 ? "next in line" : `number ${job.queue_position} in line`,
+    queued: place(job.queue_position),
     in_progress: job.stage === "denoising" ? `step ${job.step} of ${job.steps}` : job.stage ?? "starting",
   }[job.status];
   return told ? [told, left, job.attempt > 1 && `attempt ${job.attempt}`].filter(Boolean).join(" · ") : "";

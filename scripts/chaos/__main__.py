@@ -75,6 +75,7 @@ def _environment(storage: str, models: Path) -> dict[str, str]:
         "LEASE_SECONDS": str(_LEASE_SECONDS),
         "CHECKPOINT_SECONDS": "1",
         "DRAIN_SECONDS": "1",
+        "RETRY_SECONDS": "1",
         "OMP_NUM_THREADS": "1",
     }
 

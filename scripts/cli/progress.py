@@ -40,7 +40,7 @@ def show_until_final(api: ApiClient, job_id: str) -> dict[str, Any]:
 
 def _stage(job: dict[str, Any]) -> str:
     if job["status"] == "queued":
-        return f"queued, {job['queue_position']}."
+        return f"queued, {job['queue_position']}." if job["queue_position"] else "waiting to be tried again"
     return str(job["stage"] or job["status"])
 
 

@@ -415,6 +415,88 @@ class TestEnd:
             store.events("job_9999")
 
 
+class TestDelay:
+    """A job that is tried again after a while."""
+
+    @pytest.fixture
+    def delayed(self, store) -> Job:
+        job: Job = store.retry(claimed(store).lease, OOM, 20)
+        return job
+
+    def test_keeps_a_job_out_of_line_for_so_long(self, store, clock, delayed):
+        assert delayed == store.get(delayed.id)
+        assert (delayed.state, delayed.not_before, delayed.ahead) == ("queued", clock.time + 20, None)
+        clock.pass_seconds(19.999)
+        assert (store.promote(), store.claimable(QUEUE), store.claim(QUEUE, "w1")) == ([], 0, None)
+        clock.pass_seconds(0.001)
+        job = store.claim(QUEUE, "w1")
+        assert (job.id, job.attempt, job.not_before) == (delayed.id, 2, None)
+
+    def test_lets_others_go_first_and_then_gives_the_old_place_back(self, store, clock, delayed):
+        for number in (2, 3):
+            submitted(store, number)
+        assert [store.get(f"job_000{number}").ahead for number in (2, 3)] == [0, 1]
+        assert store.claim(QUEUE, "w1").id == "job_0002"
+        clock.pass_seconds(20)
+        (back,) = store.promote()
+        assert (back.id, back.not_before, back.ahead) == (delayed.id, None, 0)
+        assert (store.get("job_0003").ahead, store.claimable(QUEUE)) == (1, 2)
+        assert store.promote() == []
+        assert log(store, delayed.id) == ["queued", "in_progress", "queued"]
+
+    def test_may_be_cancelled_meanwhile(self, store, clock, delayed):
+        cancelled = store.cancel(delayed.id)
+        assert (cancelled.state, cancelled.not_before) == ("cancelled", None)
+        clock.pass_seconds(20)
+        assert (store.promote(), store.claim(QUEUE, "w1")) == ([], None)
+
+    def test_has_no_deadline_left_to_miss(self, store, clock):
+        delayed = store.retry(claimed(store, expires_in=10).lease, OOM, 20)
+        clock.pass_seconds(20)
+        assert store.expire() == []
+        assert store.claim(QUEUE, "w1").id == delayed.id
+
+    def test_counts_as_queued(self, store, delayed):
+        assert store.count(JobFilter(state=JobState.QUEUED)) == 1
+        store.set_caps("default", Caps(queued=1))
+        with pytest.raises(TooManyJobsError):
+            submitted(store, 2)
+
+    def test_is_none_where_no_attempt_follows(self, store, clock):
+        submitted(store)
+        for _ in range(3):
+            job = store.retry(store.claim(QUEUE, "w1").lease, OOM, 5)
+            clock.pass_seconds(5)
+        assert (job.state, job.not_before) == ("failed", None)
+        cancelled = claimed(store, 2)
+        store.cancel(cancelled.id)
+        job = store.retry(cancelled.lease, OOM, 5)
+        assert (job.state, job.not_before) == ("cancelled", None)
+        clock.pass_seconds(5)
+        assert store.promote() == []
+
+    def test_of_a_tenant_at_its_cap_ends_in_line(self, store, clock, delayed):
+        store.set_caps("default", Caps(in_progress=1))
+        claimed(store, 2)
+        clock.pass_seconds(20)
+        assert store.claim(QUEUE, "w2") is None
+        assert (store.get(delayed.id).ahead, store.claimable(QUEUE)) == (0, 0)
+
+    def test_promote_takes_no_more_than_its_limit_and_the_longest_due_first(self, store, clock):
+        for number, delay in ((1, 30), (2, 10), (3, 20)):
+            store.retry(claimed(store, number).lease, OOM, delay)
+        clock.pass_seconds(30)
+        assert [[job.id for job in store.promote(limit=2)] for _ in range(3)] == [
+            ["job_0002", "job_0003"],
+            ["job_0001"],
+            [],
+        ]
+
+    def test_repeated_changes_nothing(self, store, clock, delayed):
+        clock.pass_seconds(1)
+        assert store.retry(Lease(delayed.id, "w1", 1), OOM, 20) == delayed
+
+
 class TestHistory:
     def test_tells_of_all_jobs_of_a_tenant_in_order_but_not_of_progress(self, store):
         submitted(store, 1, tenant="t1")

@@ -16,6 +16,7 @@ from jobs.state import (
     TRANSITIONS,
     Event,
     IdempotencyKey,
+    Job,
     JobError,
     JobFilter,
     JobState,
@@ -41,6 +42,7 @@ ends = st.sampled_from(
     [
         lambda store, lease: store.succeed(lease, {"by": lease.worker}),
         lambda store, lease: store.retry(lease, JobError("oom", "No memory.")),
+        lambda store, lease: store.retry(lease, JobError("oom", "No memory."), 15),
         lambda store, lease: store.fail(lease, JobError("bad", "No good.")),
         lambda store, lease: store.release(lease),
     ]
@@ -86,6 +88,9 @@ class Machine(RuleBasedStateMachine):
             worker = "w2" if worker == "w1" else "w1"
         return Lease(job_id, worker, job.attempt - (whose == "older attempt"))
 
+    def queued(self) -> list[Job]:
+        return self.reference.find(JobFilter(state=JobState.QUEUED))
+
     @staticmethod
     def outcome(act: Callable[[JobStore], Any], store: JobStore) -> Any:
         try:
@@ -123,9 +128,11 @@ class Machine(RuleBasedStateMachine):
     def claim(self, worker, nonce, times):
         for _ in range(times):
             claimable = self.reference.claimable("q")
-            hasty = any(job.queue_deadline for job in self.reference.find(JobFilter(state=JobState.QUEUED)))
+            hasty = any(job.queue_deadline for job in self.queued())
+            early = {job.id for job in self.queued() if job.not_before and job.not_before > self.now}
             claimed = self.both(lambda store: store.claim("q", worker, nonce))
             assert claimed or not claimable or hasty
+            assert not claimed or claimed.id not in early
 
     @rule(tenant=st.sampled_from(["a", "b"]), queued=limits, in_progress=limits)
     def cap(self, tenant, queued, in_progress):
@@ -177,6 +184,7 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda store: store.rescue())
         self.both(lambda store: store.bury())
         self.both(lambda store: store.expire())
+        self.both(lambda store: store.promote(1))
         self.both(lambda store: store.outdated())
 
     @invariant()
@@ -201,9 +209,16 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_queue_is_in_order_without_gaps(self):
-        queued = [job for job in self.reference.find(JobFilter()) if job.state is JobState.QUEUED]
-        queued.sort(key=lambda job: (list(Priority).index(job.priority), job.created_at, job.id))
-        assert [job.ahead for job in queued] == list(range(len(queued)))
+        line = [job for job in self.queued() if job.not_before is None]
+        line.sort(key=lambda job: (list(Priority).index(job.priority), job.created_at, job.id))
+        assert [job.ahead for job in line] == list(range(len(line)))
+
+    @invariant()
+    def a_job_waits_after_a_failed_attempt_alone_and_then_stands_in_no_line(self):
+        for job in self.reference.find(JobFilter()):
+            if job.not_before is not None:
+                assert (job.state, job.ahead) == (JobState.QUEUED, None)
+                assert job.failures > 0
 
     @invariant()
     def a_final_state_is_never_left(self):

@@ -23,9 +23,15 @@ def test_jobs_count_as_work_for_as_long_as_they_are_queued_or_running(redis_url)
         assert work() == 3
         store.release(running.lease)
         assert work() == 3
+        failed = store.claim(QUEUE, "gpu0@a")
+        assert failed
+        store.retry(failed.lease, JobError("broken", "It broke."), 3600)
+        assert work() == 3
         again = store.claim(QUEUE, "gpu0@a")
         assert again
         store.fail(again.lease, JobError("broken", "It broke."))
         assert work() == 2
         store.cancel("j2")
         assert work() == 1
+        store.cancel("j0")  # which waits to be tried again
+        assert work() == 0

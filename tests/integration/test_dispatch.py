@@ -81,6 +81,19 @@ def test_whatever_brings_a_job_back_to_its_queue_sends_another_message(redis, st
     assert second["properties"]["delivery_tag"] != first["properties"]["delivery_tag"]
 
 
+@pytest.mark.parametrize("promoted_by", ["sweep", "claim"])
+def test_a_job_that_is_tried_again_after_a_while_sends_its_message_then(
+    redis, store, job, clock, promoted_by
+):
+    store.retry(store.claim(QUEUE, "w1").lease, FAULT, 20)
+    (first,) = taken(redis)
+    clock[0] += 20
+    store.promote() if promoted_by == "sweep" else store.claim(QUEUE, "w2")
+    (second,) = taken(redis)
+    assert second["headers"] == first["headers"]
+    assert second["properties"]["delivery_tag"] != first["properties"]["delivery_tag"]
+
+
 def test_a_job_that_does_not_come_back_wakes_nobody(redis, store, job):
     taken(redis)
     store.cancel(job.id)

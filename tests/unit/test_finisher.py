@@ -17,6 +17,7 @@ from jobs.policy import Policy
 from jobs.state import JobState
 from tests.unit.worker_parts import PATIENCE_SECONDS, Clock, DirectKeeper, FlakyStore, new_job
 from workers.attempts import Attempts
+from workers.backoff import Backoff
 from workers.finisher import Finisher, RawVideo
 from workers.lease import Hold
 from workers.outcome import Outcome
@@ -66,7 +67,9 @@ def keeper(store) -> DirectKeeper:
 
 @pytest.fixture
 def finisher(store, artifacts, encoder, keeper):
-    outcome = Outcome(store, Attempts(patience_seconds=0), keeper, Recovery(lambda: False))
+    outcome = Outcome(
+        store, Attempts(patience_seconds=0), keeper, Recovery(lambda: False), Backoff(10, lambda: 0.5)
+    )
     finisher = Finisher(store, artifacts, outcome, encoder)
     yield finisher
     finisher.close()

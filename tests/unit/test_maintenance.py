@@ -11,7 +11,7 @@ from jobs.artifacts_local import LocalArtifactStore
 from jobs.dispatch import Dispatcher
 from jobs.errors import ArtifactStoreUnavailableError, JobNotFoundError, StoreUnavailableError
 from jobs.policy import Policy
-from jobs.state import Job, JobFilter, JobState
+from jobs.state import Job, JobError, JobFilter, JobState
 from jobs.store_redis import RedisJobStore, connect
 from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, Clock, new_job
 from workers.maintenance import Maintenance
@@ -181,6 +181,19 @@ class TestExpire:
         bench.store.heartbeat(job.lease)
         bench.maintenance.sweep()
         assert bench.store.get(job.id).state is JobState.FAILED
+
+
+class TestPromote:
+    def test_has_a_job_tried_again_when_its_wait_is_over(self, bench):
+        bench.store.retry(bench.claimed(1).lease, JobError("device_fault", "It broke."), 20)
+        bench.clock.sleep(19)
+        bench.maintenance.sweep()
+        assert (bench.messages(), bench.store.claim(QUEUE, "w2")) == (0, None)
+        bench.clock.sleep(1)
+        bench.maintenance.sweep()
+        bench.maintenance.sweep()
+        assert bench.messages() == 1
+        assert bench.take().attempt == 2
 
 
 class TestBury:

@@ -12,6 +12,7 @@ from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, new_
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError, ModelNotInstalledError
 from wan_models.speech import SpeechUnavailableError
 from workers.attempts import Attempts
+from workers.backoff import Backoff
 from workers.drain import DrainedError
 from workers.lease import CancelRequestedError, Hold, HoldLostError
 from workers.outcome import Outcome
@@ -40,7 +41,9 @@ def keeper(store, clock) -> DirectKeeper:
 
 @pytest.fixture
 def outcome(store, keeper) -> Outcome:
-    return Outcome(store, Attempts(patience_seconds=30), keeper, Recovery(lambda: False))
+    return Outcome(
+        store, Attempts(patience_seconds=30), keeper, Recovery(lambda: False), Backoff(10, lambda: 0.5)
+    )
 
 
 @pytest.fixture
@@ -118,8 +121,11 @@ class TestARunThatRaises:
             JobError("speech_unavailable", "Nobody answers."),
         )
 
-    def test_the_last_such_fault_fails_the_job(self, outcome, held, store, keeper):
-        ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
+    def test_the_last_such_fault_fails_the_job(self, outcome, held, store, keeper, clock):
+        job = ended(outcome, held, store, ArtifactStoreUnavailableError("The bucket is away."))
+        assert job.not_before == clock.time + 10
+        assert store.claim(QUEUE, "w2") is None
+        clock.sleep(10)
         again = store.claim(QUEUE, "w1")
         assert again
         last = keeper.hold(again.lease)

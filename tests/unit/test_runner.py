@@ -33,6 +33,7 @@ from wan_models.registry import Registry
 from wan_models.request import VideoRequest
 from wan_models.speech_local import LocalSpeaker
 from workers.attempts import Attempts
+from workers.backoff import Backoff
 from workers.checkpoints import Checkpointing
 from workers.drain import Drain
 from workers.finisher import Finisher
@@ -137,7 +138,7 @@ class Bench:
         self.while_waiting: Callable[[], None] = lambda: None
         disks = Disks({"data": Path()}, 10, lambda _: self.free_bytes)
         recovery = Recovery(self._is_leaving, disks, lambda _: self.while_waiting())
-        outcome = Outcome(self.store, Attempts(patience_seconds=0), keeper, recovery)
+        outcome = Outcome(self.store, Attempts(patience_seconds=0), keeper, recovery, Backoff(0))
         self.finisher = Finisher(self.store, self.artifacts, outcome, self._encode)
         self.runner = Runner(
             worker="w1",

@@ -57,9 +57,9 @@ class FlakyStore(MemoryJobStore):
         self._answer()
         return super().succeed(lease, result)
 
-    def retry(self, lease: Lease, error: JobError) -> Job:
+    def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
         self._answer()
-        return super().retry(lease, error)
+        return super().retry(lease, error, delay)
 
     def announce(self, worker: str, queues: Any) -> None:
         self._answer()

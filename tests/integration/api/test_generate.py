@@ -65,7 +65,8 @@ def test_the_job_object_has_exactly_the_promised_fields(gateway):
             "eta_seconds",
         ),
         *("priority", "attempt", "attempts", "created_at", "started_at", "finished_at"),
-        *("cancel_requested_at", "queue_deadline", "timeout", "expires_at", "video_path", "video_url"),
+        *("cancel_requested_at", "not_before", "queue_deadline", "timeout", "expires_at"),
+        *("video_path", "video_url"),
         "preview_url",
         *("error", "warnings", "metrics", "request"),
     ]
