@@ -104,6 +104,7 @@ _KINDS: dict[type[Exception], Kind] = {
     ),
     jobs.GpuTimeSpentError: Kind(_S.TOO_MANY_REQUESTS, "gpu_time_spent", "The GPU time of today is used up"),
     refusals.ModelNotFoundError: Kind(_S.NOT_FOUND, "model_not_found", "There is no such model"),
+    refusals.NotOfferedError: Kind(_S.NOT_FOUND, "not_offered", "The models here cannot do this"),
     refusals.BatchNotFoundError: Kind(_S.NOT_FOUND, "batch_not_found", "There is no such batch"),
     refusals.VideoNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),
     jobs.ArtifactNotFoundError: Kind(_S.NOT_FOUND, "video_not_found", "There is no such video"),

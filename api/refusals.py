@@ -121,6 +121,13 @@ class ModelNotFoundError(RefusedError):
         super().__init__(f"There is no model {name} here; GET /v1/models lists those that there are.")
 
 
+class NotOfferedError(RefusedError):
+    """OpenAI's API has this; no Wan model can do it."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(f"{what} are not offered: no model here makes them. {instead}")
+
+
 class BatchNotFoundError(RefusedError):
     """There is no such batch, or no job of it any more."""
 

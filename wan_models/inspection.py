@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from wan_models.apart import run_apart
 from wan_models.errors import ModelsError
 from wan_models.media import Media, MediaKind
 
 _SECONDS = 180.0
-_ROOT = Path(__file__).parent.parent
 
 
 class UnfitMediaError(ModelsError):
@@ -36,23 +34,9 @@ class Inspector:
         """
         with self._turn:
             try:
-                found = json.loads(_probe(kind, source, target))
+                found = json.loads(run_apart("wan_models.probe", kind, source, target, seconds=_SECONDS))
             except (subprocess.SubprocessError, ValueError):
                 raise UnfitMediaError("The file cannot be read within reasonable time and memory.") from None
         if "error" in found:
             raise UnfitMediaError(found["error"])
         return Media(**found | {"kind": MediaKind(found["kind"])})
-
-
-def _probe(kind: MediaKind, source: Path, target: Path) -> bytes:
-    # Nothing of this process's environment: it holds secrets, and a decoder of strangers' files needs none.
-    environment = {"PATH": os.defpath, "PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"}
-    return subprocess.run(  # noqa: S603 - our own program; the paths are our own as well
-        [sys.executable, "-m", "wan_models.probe", kind, source, target],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        timeout=_SECONDS,
-        check=True,
-    ).stdout

@@ -11,7 +11,6 @@ files that were made here. A video is kept as it came: to write it again would c
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import warnings
 import wave
@@ -25,6 +24,7 @@ import av
 from av.error import FFmpegError
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from wan_models.apart import limit_this_process
 from wan_models.media import HEAD_BYTES, NAMES, Format, Media, MediaKind, sniff
 
 MAX_PIXELS = 50_000_000
@@ -35,9 +35,6 @@ MEMBERS = ("src_pose.mp4", "src_face.mp4", "src_ref.png", "src_bg.mp4", "src_mas
 """What an archive of an animation may hold."""
 
 _MAX_ENTRIES = 64
-_CPU_SECONDS = 120
-_MEMORY_BYTES = 4 * 1024**3
-_OUTPUT_BYTES = 1024**3
 _UNPACKED_BYTES = 256 * 1024**2
 _RATES = range(8_000, 192_001)
 _CHUNK_BYTES = 1024 * 1024
@@ -54,7 +51,7 @@ class UnfitError(Exception):
 def main(arguments: list[str]) -> None:
     """Check the file: KIND SOURCE TARGET. What is kept of it is written to TARGET."""
     kind, source, target = MediaKind(arguments[0]), Path(arguments[1]), Path(arguments[2])
-    _limit()
+    limit_this_process()
     warnings.simplefilter("ignore")  # Pillow's, about odd metadata
     try:
         found = asdict(check(kind, source, target))
@@ -83,18 +80,6 @@ def check(kind: MediaKind, source: Path, target: Path) -> Media:
         MediaKind.ARCHIVE: _archive,
     }
     return readers[kind](source, target, found)
-
-
-def _limit() -> None:
-    limits = {
-        resource.RLIMIT_AS: _MEMORY_BYTES,
-        resource.RLIMIT_CPU: _CPU_SECONDS,
-        resource.RLIMIT_FSIZE: _OUTPUT_BYTES,
-        resource.RLIMIT_CORE: 0,
-    }
-    for what, most in limits.items():
-        _, hard = resource.getrlimit(what)
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _image(source: Path, target: Path, _format: Format) -> Media:

@@ -1,12 +1,12 @@
-"""Pictures out of a finished video. ``wan_models.frames`` makes them, in a process of its own."""
+"""Pictures out of a video. ``wan_models.frames`` makes them, in a process of its own."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from enum import StrEnum
 from pathlib import Path
 
+from wan_models.apart import run_apart
 from wan_models.errors import ModelsError
 
 _SECONDS = 120.0
@@ -37,13 +37,6 @@ def make_still(kind: Still, video: Path, target: Path) -> None:
         StillError: the video cannot be read.
     """
     try:
-        subprocess.run(  # noqa: S603 - our own program; the paths are our own as well
-            [sys.executable, "-m", "wan_models.frames", kind, video, target],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            check=True,
-        )
+        run_apart("wan_models.frames", kind, video, target, seconds=_SECONDS)
     except subprocess.SubprocessError:
         raise StillError("The video cannot be read.") from None

@@ -81,12 +81,27 @@ class Gatherer:
         with full_disk_told(), scratch("gather") as space:
             inputs = dict[str, Input]()
             for field, source in body.given.items():
-                try:
+                with self._told(field):
                     inputs |= self._one(body, field, files.get(field) or source, tenant, space)
-                except (SourceError, UnfitMediaError) as error:
-                    self._disks.check()  # without room, nothing can be said of the file
-                    raise InvalidRequestError(field, str(error)) from None
             yield inputs
+
+    def checked(self, field: str, kind: MediaKind, file: Path, space: Path) -> Input:
+        """A file that came for a field of the client's own, checked and kept in a folder; it is used up.
+
+        Raises:
+            InvalidRequestError: it is of no use; its field is named.
+            DiskFullError: there is no room for it.
+        """
+        with full_disk_told(), self._told(field):
+            return self._inspect(kind, file, space)
+
+    @contextmanager
+    def _told(self, field: str) -> Iterator[None]:
+        try:
+            yield
+        except (SourceError, UnfitMediaError) as error:
+            self._disks.check()  # without room, nothing can be said of the file
+            raise InvalidRequestError(field, str(error)) from None
 
     def _one(
         self, body: VideoBody, field: str, source: Path | str, tenant: str, space: Path

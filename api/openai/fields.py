@@ -125,12 +125,27 @@ class Source(BaseModel, extra="forbid"):
     id: str
 
 
-class Extension(BaseModel, extra="forbid"):
-    """The body of an extension; ``seconds`` is the length of what is new."""
+def _source_of(value: object) -> object:
+    """The SDK can send an object only in its ``extra_body``; the text of a form it can."""
+    value = parsed(value)
+    return {"id": value} if isinstance(value, str) else value
+
+
+class FileExtension(BaseModel, extra="forbid"):
+    """The body of an extension of a video that comes with it; ``seconds`` is the length of what is new."""
 
     prompt: Prompt
-    video: Annotated[Source, BeforeValidator(parsed)]
     seconds: Annotated[float | None, Field(gt=0, le=3600, allow_inf_nan=False)] = None
+
+
+class Extension(FileExtension):
+    """The body of an extension of a video of this service."""
+
+    video: Annotated[
+        Source,
+        BeforeValidator(_source_of, json_schema_input_type=Source | str),
+        Field(description="A finished video, or its id. In a form it may also be an MP4 or WebM file."),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,17 @@ from jobs.scratch import scratch
 from wan_models.bodies import Animation, ImageToVideo, SpeechToVideo
 from wan_models.errors import InvalidRequestError
 
-_OUR_FILES = frozenset({*ImageToVideo.sources, *SpeechToVideo.sources, *Animation.sources})
+_OURS = (*ImageToVideo.sources, *SpeechToVideo.sources, *Animation.sources)
+_FILES = {**{name: name for name in _OURS}, **ACCEPTED_FILES}
 
 
 @asynccontextmanager
 async def received_fields(
-    request: Request, intake: Intake
+    request: Request, intake: Intake, accepted: Mapping[str, str] = _FILES
 ) -> AsyncIterator[tuple[dict[str, Any], dict[str, Path]]]:
     """The client's fields, and its files by the field of our bodies that each is for.
+
+    ``accepted`` tells those fields by the client's names of them.
 
     Raises:
         RefusedError: the body cannot be read; the subclasses say why.
@@ -48,7 +51,9 @@ async def received_fields(
         with scratch("form") as folder:
             files: dict[str, Path] = {}
             for name, upload in form.files.items():
-                field = _field_of(name)
+                field = accepted.get(name)
+                if field is None:
+                    raise InvalidRequestError(name[:64], "This field takes no file.")
                 if field in files:
                     raise InvalidRequestError(name, "It was sent twice.")
                 files[field] = folder / field
@@ -73,10 +78,3 @@ def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
         else:
             raise InvalidRequestError(match[1], "It was sent twice.")
     return nested
-
-
-def _field_of(name: str) -> str:
-    field = ACCEPTED_FILES.get(name, name)
-    if field not in _OUR_FILES:
-        raise InvalidRequestError(name[:64], "This field takes no file.")
-    return field

@@ -1,12 +1,13 @@
-"""New videos out of finished ones: the same with another prompt, or one that goes on where another ends."""
+"""New videos out of others: the same with another prompt, or one that goes on where another ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from api.inputs.gather import Input
 from api.refusals import VideoNotReadyError
 from api.stills import still_of
 from jobs.artifacts import ArtifactStore
@@ -14,19 +15,22 @@ from jobs.state import Job
 from wan_models.bodies import ImageToVideo, TextToVideo, VideoBody
 from wan_models.catalog import CATALOG, FrameRule, Kind, ModelSpec, Size, accepted_sizes
 from wan_models.errors import InvalidRequestError
-from wan_models.stills import Still
+from wan_models.media import Media, MediaKind
+from wan_models.stills import Still, StillError, make_still
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A request made of a finished video.
+    """A request made of a video.
 
-    ``files`` come for fields of the body; ``video`` is what the new video begins with.
+    ``files`` come for fields of the body; ``video`` is what the new video begins with, ``source`` the job
+    whose video was taken.
     """
 
     body: VideoBody
     files: dict[str, Path]
-    video: Path | None = None
+    video: Input | None = None
+    source: str | None = None
 
 
 def remixed(source: Job, prompt: str, artifacts: ArtifactStore, *, tiny: bool, folder: Path) -> Derived:
@@ -41,10 +45,10 @@ def remixed(source: Job, prompt: str, artifacts: ArtifactStore, *, tiny: bool, f
     spec = CATALOG[source.queue]
     fields = _fields(source, spec, tiny) | {"prompt": prompt, "frame_num": source.spec["frame_num"]}
     if not source.spec.get("inputs"):
-        return Derived(TextToVideo(**fields), {})
+        return Derived(TextToVideo(**fields), {}, source=source.id)
     if Kind.IMAGE_TO_VIDEO not in spec.accepts:
         raise InvalidRequestError("video_id", f"A video of {spec.id} cannot be remixed: its inputs are gone.")
-    return _from_picture(source, Still.FIRST, fields, artifacts, folder)
+    return _from_picture(fields, _picture(source, Still.FIRST, artifacts, folder), source=source.id)
 
 
 def continued(
@@ -63,26 +67,57 @@ def continued(
         VideoNotReadyError: the source has no video.
         InvalidRequestError: no model here goes on from a picture, or not for so long.
     """
-    spec = _spec_for(source, is_offered)
+    spec = _spec_of_able((CATALOG[source.queue], *CATALOG.values()), is_offered)
     fps = source.spec["fps"]
     fields = _fields(source, CATALOG[source.queue], tiny) if spec.id == source.queue else {}
     size = _nearest(Size(source.spec["width"], source.spec["height"]), spec, tiny)
     fields |= {"task": spec.id, "prompt": prompt, "size": str(size), "fps": fps}
     if seconds is not None:
         fields["frame_num"] = _frames(seconds, fps, spec.frames)
-    derived = _from_picture(source, Still.LAST, fields, artifacts, folder)
-    video = folder / "video.mp4"
+    picture, video = _picture(source, Still.LAST, artifacts, folder), folder / "video.mp4"
     with artifacts.read((source.result or {})["artifact"]) as stream, video.open("wb") as file:
         file.writelines(stream)
-    return Derived(derived.body, derived.files, video)
+    return _from_picture(fields, picture, Input(video, Media(kind=MediaKind.VIDEO, suffix="mp4")), source.id)
+
+
+def appended(
+    video: Input,
+    prompt: str,
+    seconds: float | None,
+    *,
+    is_offered: Callable[[ModelSpec], bool],
+    tiny: bool,
+    folder: Path,
+) -> Derived:
+    """The same for a video that the client brings: with the model's own settings, at its own pace.
+
+    Raises:
+        InvalidRequestError: no model here goes on from a picture, or not for so long, or the video has none.
+    """
+    spec = _spec_of_able(CATALOG.values(), is_offered)
+    fields: dict[str, Any] = {"task": spec.id, "prompt": prompt}
+    fields["size"] = str(_nearest(Size(*video.media.size), spec, tiny))
+    if seconds is not None:
+        fields["frame_num"] = _frames(seconds, spec.fps, spec.frames)
+    picture = folder / "picture.png"
+    try:
+        make_still(Still.LAST, video.path, picture)
+    except StillError as error:
+        raise InvalidRequestError("video", str(error)) from None
+    return _from_picture(fields, picture, video)
 
 
 def _from_picture(
-    source: Job, still: Still, fields: dict[str, Any], artifacts: ArtifactStore, folder: Path
+    fields: dict[str, Any], picture: Path, video: Input | None = None, source: str | None = None
 ) -> Derived:
+    body = ImageToVideo(**fields, image_path="form:image_path")
+    return Derived(body, {"image_path": picture}, video, source)
+
+
+def _picture(source: Job, still: Still, artifacts: ArtifactStore, folder: Path) -> Path:
     picture = folder / "picture.png"
     picture.write_bytes(still_of(source, still, artifacts))
-    return Derived(ImageToVideo(**fields, image_path="form:image_path"), {"image_path": picture})
+    return picture
 
 
 def _fields(source: Job, spec: ModelSpec, tiny: bool) -> dict[str, Any]:
@@ -107,10 +142,8 @@ def _nearest(made: Size, spec: ModelSpec, tiny: bool) -> Size:
     )
 
 
-def _spec_for(source: Job, is_offered: Callable[[ModelSpec], bool]) -> ModelSpec:
-    own = CATALOG[source.queue]
-    able = [spec for spec in (own, *CATALOG.values()) if Kind.IMAGE_TO_VIDEO in spec.accepts]
-    found = next((spec for spec in able if is_offered(spec)), None)
+def _spec_of_able(specs: Iterable[ModelSpec], is_offered: Callable[[ModelSpec], bool]) -> ModelSpec:
+    found = next((spec for spec in specs if Kind.IMAGE_TO_VIDEO in spec.accepts and is_offered(spec)), None)
     if found is None:
         raise InvalidRequestError("video", "No model that goes on from a picture is installed here.")
     return found

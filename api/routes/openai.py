@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
@@ -14,17 +15,17 @@ from api.answer import answer
 from api.body import read_json
 from api.eta import eta_seconds, poll_seconds
 from api.idempotency import PARAMETER, Reservation
-from api.inputs.gather import Input
 from api.links import Links
 from api.names import JOB_ID_PATTERN, check_job_id
-from api.openai.fields import CreateVideo, Extension, Remix, in_client_terms, translated
+from api.openai.fields import CreateVideo, Extension, FileExtension, Remix, in_client_terms, translated
 from api.openai.models import Model, ModelPage, model_of, model_page
 from api.openai.receive import received_fields
-from api.openai.remix import Derived, continued, remixed
+from api.openai.remix import Derived, appended, continued, remixed
 from api.openai.video import DeletedVideo, Video, VideoList, video_of
 from api.openapi import PROBLEMS
 from api.parts import Parts, parts_of
 from api.principal import principal_of
+from api.refusals import NotOfferedError
 from api.stills import still_of
 from api.submission import submit
 from api.video import video_response
@@ -32,8 +33,7 @@ from jobs.keys import TENANT_PATTERN
 from jobs.scratch import scratch
 from jobs.state import Job, JobFilter
 from wan_models.catalog import ModelSpec
-from wan_models.errors import InvalidRequestError
-from wan_models.media import Media, MediaKind
+from wan_models.media import MediaKind
 from wan_models.stills import Still
 
 router = APIRouter(prefix="/v1", tags=["openai"], responses=PROBLEMS)
@@ -165,23 +165,32 @@ async def remix_openai_video(video_id: str, request: Request) -> Response:
     asked = Remix.model_validate(await read_json(request, parts.intake.patience))
     source = await to_thread.run_sync(parts.store.get, check_job_id(video_id))
     make = partial(remixed, source, asked.prompt, parts.artifacts, tiny=_is_tiny(parts))
-    return await _derive(request, parts, source, make)
+    return await _derive(request, parts, make)
 
 
 @router.post("/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend_openai_video(request: Request) -> Response:
-    """Go on where a finished video ends. The new video holds both, one after the other."""
+    """Go on where a video ends, one of this service or a file. The new video holds both."""
     parts = parts_of(request)
-    async with received_fields(request, parts.intake) as (fields, files):
+    async with received_fields(request, parts.intake, {"video": "video"}) as (fields, files):
         if files:
-            raise InvalidRequestError("video", "Name a video of this service by its id.")
-        asked = Extension.model_validate(fields)
-    source = await to_thread.run_sync(parts.store.get, check_job_id(asked.video.id))
-    offered, tiny = partial(_is_offered, parts), _is_tiny(parts)
-    make = partial(
-        continued, source, asked.prompt, asked.seconds, parts.artifacts, is_offered=offered, tiny=tiny
-    )
-    return await _derive(request, parts, source, make)
+            make = partial(_extended_file, FileExtension.model_validate(fields), files["video"], parts)
+        else:
+            make = partial(_extended, Extension.model_validate(fields), parts)
+        return await _derive(request, parts, make)
+
+
+@router.post("/videos/edits", include_in_schema=False)
+async def edit_openai_video() -> Response:
+    """What OpenAI's SDK has beside; by the route of a single video it would be told of a wrong method."""
+    raise NotOfferedError("Edits", "POST /v1/videos/{video_id}/remix makes a video like another one.")
+
+
+@router.post("/videos/characters", include_in_schema=False)
+@router.get("/videos/characters/{character_id}", include_in_schema=False)
+async def openai_characters() -> Response:
+    """The same."""
+    raise NotOfferedError("Characters", "POST /v1/videos takes a picture of one as input_reference.")
 
 
 @router.get("/models", response_model=ModelPage)
@@ -196,8 +205,8 @@ def get_openai_model(model: str, request: Request) -> Response:
     return answer(model_of(model, parts_of(request)))
 
 
-async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..., Derived]) -> Response:
-    """Submit what is made of a finished video."""
+async def _derive(request: Request, parts: Parts, make: Callable[..., Derived]) -> Response:
+    """Submit what is made of a video."""
     tenant = principal_of(request).tenant
 
     def work(reservation: Reservation | None) -> Job:
@@ -209,15 +218,27 @@ async def _derive(request: Request, parts: Parts, source: Job, make: Callable[..
                 reservation,
                 files=derived.files,
                 tenant=tenant,
-                remixed_from=source.id,
-                video=Input(derived.video, Media(kind=MediaKind.VIDEO, suffix="mp4"))
-                if derived.video
-                else None,
+                remixed_from=derived.source,
+                video=derived.video,
             )
 
     async with parts.reservations.of(request, parts.store) as reservation:
         job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads)
     return _answer(job, request)
+
+
+def _extended(asked: Extension, parts: Parts, folder: Path) -> Derived:
+    source = parts.store.get(check_job_id(asked.video.id))
+    return continued(source, asked.prompt, asked.seconds, parts.artifacts, folder=folder, **_able(parts))
+
+
+def _extended_file(asked: FileExtension, file: Path, parts: Parts, folder: Path) -> Derived:
+    video = parts.intake.gatherer.checked("video", MediaKind.VIDEO, file, folder)
+    return appended(video, asked.prompt, asked.seconds, folder=folder, **_able(parts))
+
+
+def _able(parts: Parts) -> dict[str, Any]:
+    return {"is_offered": partial(_is_offered, parts), "tiny": _is_tiny(parts)}
 
 
 def _is_offered(parts: Parts, spec: ModelSpec) -> bool:

@@ -4,10 +4,11 @@ import asyncio
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, UnprocessableEntityError
+from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, UnprocessableEntityError, omit
 from PIL import Image
 
 from wan_models.pipelines.video import probe_mp4
@@ -95,17 +96,40 @@ def test_remix_takes_everything_but_the_prompt(sdk, service, made):
     assert mine["base_seed"] == its["base_seed"]
 
 
-def test_an_extension_holds_the_old_video_and_the_new_one(sdk, service, made, tmp_path: Path):
-    # The SDK's own extend() takes the reference for a file, and refuses it before it is sent.
-    wanted = {"prompt": "it goes on", "seconds": "1", "video[id]": made.id}
-    form = {name: (None, value) for name, value in wanted.items()}
-    answer = service.client.post("/v1/videos/extensions", files=form).raise_for_status()
-    longer = sdk.videos.poll(answer.json()["id"])
-    assert longer.status == "completed", longer.error
-    file = tmp_path / "longer.mp4"
-    sdk.videos.download_content(longer.id).write_to_file(file)
-    assert probe_mp4(file).frames == 5 + 9 - 1
-    assert longer.seconds == "1.5"
+class TestExtension:
+    """The SDK can send a reference as a file, or as text, and as an object only in ``extra_body``."""
+
+    @staticmethod
+    def longer(sdk, folder: Path, **wanted):
+        video = sdk.videos.poll(sdk.videos.extend(prompt="it goes on", seconds="1", **wanted).id)
+        assert (video.status, video.error) == ("completed", None)
+        file = folder / "longer.mp4"
+        sdk.videos.download_content(video.id).write_to_file(file)
+        return video, probe_mp4(file)
+
+    @pytest.mark.parametrize("by", ["text", "object"])
+    def test_holds_the_old_video_and_the_new_one(self, sdk, made, tmp_path, by):
+        reference: dict[str, dict[str, Any]] = {
+            "text": {"video": (None, made.id)},
+            "object": {"video": omit, "extra_body": {"video": {"id": made.id}}},
+        }
+        video, file = self.longer(sdk, tmp_path, **reference[by])
+        assert (file.frames, video.seconds) == (5 + 9 - 1, "1.5")
+        assert video.remixed_from_video_id == made.id
+
+    def test_goes_on_from_a_file_at_the_pace_of_the_model(self, sdk, made, tmp_path):
+        content = sdk.videos.download_content(made.id).read()  # 5 frames at 8 a second
+        video, file = self.longer(sdk, tmp_path, video=("mine.mp4", content, "video/mp4"))
+        assert (video.model, video.size, video.remixed_from_video_id) == ("i2v-A14B", "64x64", None)
+        assert (file.frames, file.fps) == (10 + 17 - 1, 16)
+
+    def test_a_file_that_is_no_video_is_refused(self, sdk):
+        with pytest.raises(UnprocessableEntityError, match="video: It is not an MP4 or WebM video"):
+            sdk.videos.extend(prompt="it goes on", seconds="1", video=b"a text")
+
+    def test_without_a_reference_it_is_refused(self, sdk):
+        with pytest.raises(UnprocessableEntityError, match="video: This field is required"):
+            sdk.videos.extend(prompt="it goes on", seconds="1", video=omit)
 
 
 def test_a_deleted_video_is_gone_and_an_unfinished_one_is_cancelled(sdk):

@@ -13,6 +13,8 @@ from tests.integration.api.conftest import VIDEO, Gateway
 from tests.integration.api.keys import acting, keyed, token
 from tests.integration.api.live import listening
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's, about its own videos
+
 
 @pytest.fixture
 def sdk(gateway: Gateway) -> Iterator[openai.OpenAI]:
@@ -76,3 +78,16 @@ def test_what_benchmarks_compute_with_is_a_number_at_any_time(gateway):
     gateway.finish(job_id)
     done = gateway.client.get(f"/v1/videos/{job_id}").json()
     assert (done["stage_durations"], done["peak_memory_mb"]) == ({"denoise": 1.5}, 0)
+
+
+def test_what_the_sdk_has_and_no_model_can_do_is_said_to_be_not_offered(sdk):
+    file = ("a.mp4", b"a video", "video/mp4")
+    asked = [
+        lambda: sdk.videos.edit(prompt="blue", video=file),
+        lambda: sdk.videos.create_character(name="Ann", video=file),
+        lambda: sdk.videos.get_character("char_1"),
+    ]
+    for ask in asked:
+        with pytest.raises(openai.NotFoundError, match="not offered") as refused:
+            ask()
+        assert refused.value.code == "not_offered"
