@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 from enum import Enum, auto
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -124,6 +125,7 @@ def _bearer(header: str) -> str:
     return token.strip() if kind.lower() == "bearer" else ""
 
 
+@lru_cache(maxsize=256)  # a service has few names, and each comes with every request
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.strip("[]"))

@@ -133,6 +133,7 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _routes() -> list[BaseRoute]:
     """Every route, side by side: including routers in the app would have each request matched twice."""
-    modules = (generate, batches, openai, route, uploads, jobs, events, videos, webhooks, models, health)
+    # Tried one after another: what is asked for most comes first.
+    modules = (generate, jobs, batches, openai, route, uploads, events, videos, webhooks, models, health)
     routers = [module.router for module in modules]
     return [route for router in (*routers, page_router()) for route in router.routes]

@@ -11,7 +11,7 @@ from email.message import Message
 from typing import Any
 
 from pydantic_core import from_json
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from api.refusals import BodyTooLargeError, BodyTooSlowError, MalformedJsonError, UnsupportedMediaTypeError
 
@@ -48,10 +48,13 @@ async def read_json(request: Request, patience: Patience) -> Any:
 
 def media_type(request: Request) -> tuple[str, str]:
     """The declared media type and character set of a body, in lower case; empty where there is none."""
+    declared = request.headers.get("content-type", "")
+    kind, _, parameters = declared.partition(";")
+    if not parameters:
+        return kind.strip().lower(), ""
     header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    kind = str(header["content-type"]).partition(";")[0].strip().lower()
-    return kind, str(header.get_param("charset", "")).lower()
+    header["content-type"] = declared
+    return kind.strip().lower(), str(header.get_param("charset", "")).lower()
 
 
 def is_json(kind: str) -> bool:
@@ -82,21 +85,22 @@ async def body_chunks(request: Request, limit: int, patience: Patience) -> Async
         UnsupportedMediaTypeError: it is compressed.
         BodyTooLargeError: it is, or says it is, longer than ``limit``.
         BodyTooSlowError: it takes longer than ``patience`` has.
+        ClientDisconnect: the client hung up before its end.
     """
     if (encoding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
         raise UnsupportedMediaTypeError(f"encoded as {encoding}")
     if _announced(request.headers.get("content-length", "")) > limit:
         raise BodyTooLargeError(limit)
-    clock = asyncio.get_running_loop().time
-    started, received, chunks = clock(), 0, aiter(request.stream())
-    while True:
+    started, received, more = asyncio.get_running_loop().time(), 0, True
+    while more:
         try:
             async with asyncio.timeout_at(started + patience.seconds + received / MIN_BYTES_PER_SECOND):
-                chunk = await anext(chunks, None)
+                message = await request.receive()
         except TimeoutError:
             raise BodyTooSlowError from None
-        if chunk is None:
-            return
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         received += len(chunk)
         if received > limit:  # whatever was announced, if anything was
             raise BodyTooLargeError(limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple, Protocol
 
 from redis.asyncio import Redis
@@ -28,7 +28,7 @@ class News(NamedTuple):
 class Feed(Protocol):
     """Where news come from."""
 
-    def listen(self) -> AsyncIterator[News | None]:
+    def listen(self) -> AsyncGenerator[News | None]:
         """Every event from now on. None comes first, once nothing can be missed any more.
 
         Raises:
@@ -47,7 +47,7 @@ class RedisFeed:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def listen(self) -> AsyncIterator[News | None]:
+    async def listen(self) -> AsyncGenerator[News | None]:
         """See Feed."""
         try:
             async with (
@@ -64,7 +64,7 @@ class RedisFeed:
             raise StoreUnavailableError(f"The feed of job events broke off ({error}).") from error
 
 
-async def _messages(channel: PubSub) -> AsyncIterator[dict[str, Any]]:
+async def _messages(channel: PubSub) -> AsyncGenerator[dict[str, Any]]:
     """What the server sends. A silent one is pinged, and given up if that gets no answer either."""
     pinged = False
     while True:

@@ -21,8 +21,7 @@ class Protocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read as a request, and hang up."""
         answer = problem_response(_NOTHING, MalformedRequestError(msg))
-        ours = [(name.encode(), value.encode()) for name, value in DEFAULTS.items()]
-        headers = [*answer.raw_headers, *ours, (b"connection", b"close")]
+        headers = [*answer.raw_headers, *DEFAULTS, (b"connection", b"close")]
         head = h11.Response(status_code=answer.status_code, headers=headers, reason=b"Bad Request")
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))

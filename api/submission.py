@@ -162,7 +162,7 @@ def _has_video(job: Job, artifacts: ArtifactStore) -> bool:
 def _stored(new: NewJob, inputs: Mapping[str, Input], artifacts: ArtifactStore) -> Iterator[NewJob]:
     """The job with its inputs where the worker finds them; they go again if it is not written."""
     keys = {name: input_key(new.id, name, given.media.suffix) for name, given in inputs.items()}
-    complete = replace(new, spec={**new.spec, "inputs": keys} if keys else new.spec)
+    complete = replace(new, spec={**new.spec, "inputs": keys}) if keys else new
     try:
         for name, given in inputs.items():
             artifacts.put(keys[name], given.path)

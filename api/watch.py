@@ -1,4 +1,7 @@
-"""Waiting for what happens to jobs without holding a thread: one subscription a process wakes everybody."""
+"""Waiting for what happens to jobs without holding a thread: one subscription a process wakes everybody.
+
+It is there while somebody listens, and a little longer: every event of every job costs whoever hears of it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from enum import Enum, auto
 
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +20,7 @@ from jobs.errors import StoreUnavailableError
 from jobs.state import FINAL_STATES, Job
 
 RESUBSCRIBE_SECONDS = 1
+IDLE_SECONDS = 10  # subscribing anew for each of many waiters would cost more than the news between them
 
 _log = logging.getLogger(__name__)
 
@@ -48,11 +52,13 @@ class Watch:
         self._feed = feed
         self._recheck_seconds = recheck_seconds
         self._listeners: defaultdict[tuple[Topic, str], set[Listener]] = defaultdict(set)
+        self._wanted = asyncio.Event()  # the subscription
+        self._left_at = 0.0  # by the last listener, by the event loop's clock
         self.closed = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the feed for as long as the context lasts."""
+        """Follow the feed while anybody listens, for as long as the context lasts."""
         follower = asyncio.create_task(self._follow(self._feed)) if self._feed else None
         try:
             yield
@@ -83,12 +89,14 @@ class Watch:
         """Be told of what happens to one job, or to one tenant's jobs, for as long as the context lasts."""
         listener, key = Listener(), (topic, name)
         self._listeners[key].add(listener)
+        self._wanted.set()
         try:
             yield listener
         finally:
             self._listeners[key].discard(listener)
             if not self._listeners[key]:
                 del self._listeners[key]
+            self._left_at = asyncio.get_running_loop().time()
 
     def close(self) -> None:
         """Let every waiter go with what it has."""
@@ -102,16 +110,27 @@ class Watch:
             return job
 
     async def _follow(self, feed: Feed) -> None:
-        while True:
+        while await self._wanted.wait():
             try:
-                async for news in feed.listen():
-                    if news is None:  # subscribed just now, and anything may have happened before
-                        self._wake_all()
-                    else:
-                        self._spread(news)
+                await self._hear(feed)
             except StoreUnavailableError as error:
                 _log.warning("%s Waiting clients look for themselves until it is back.", error)
-            await asyncio.sleep(RESUBSCRIBE_SECONDS)
+                await asyncio.sleep(RESUBSCRIBE_SECONDS)
+
+    async def _hear(self, feed: Feed) -> None:
+        """Pass the news on until there has been nobody for a while who wants them."""
+        async with aclosing(feed.listen()) as heard:
+            async for news in heard:
+                if news is None:  # subscribed just now, and anything may have happened before
+                    self._wake_all()
+                else:
+                    self._spread(news)
+                if self._is_idle():
+                    self._wanted.clear()
+                    return
+
+    def _is_idle(self) -> bool:
+        return not self._listeners and asyncio.get_running_loop().time() >= self._left_at + IDLE_SECONDS
 
     def _spread(self, news: News) -> None:
         if news.type in FINAL_STATES:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
@@ -37,10 +35,13 @@ async def create_batch(request: Request) -> Response:
     parts, tenant = parts_of(request), principal_of(request).tenant
     async with parts.reservations.of(request, parts.store) as reservation:
         batch = Batch.model_validate(await read_json(request, parts.intake.patience))
-        work = partial(submit_batch, batch, parts, reservation, tenant=tenant)
-        batch_id, jobs = await to_thread.run_sync(work, limiter=parts.intake.threads)
-    view = batch_view(batch_id, jobs, parts.load, Links(request))
-    return answer(view, status=202, headers={"location": f"/batches/{batch_id}"})
+
+        def work() -> Response:
+            batch_id, jobs = submit_batch(batch, parts, reservation, tenant=tenant)
+            view = batch_view(batch_id, jobs, parts.load, Links(request))
+            return answer(view, status=202, headers={"location": f"/batches/{batch_id}"})
+
+        return await to_thread.run_sync(work, limiter=parts.intake.threads)
 
 
 @router.get("/{batch_id}", response_model=BatchView)

@@ -18,6 +18,7 @@ from api.prefer import wait_seconds
 from api.principal import principal_of
 from api.schemas import JobView
 from api.submission import submit
+from jobs.state import Job
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -86,11 +87,20 @@ async def _queue(kind: type[VideoBody], request: Request) -> Response:
         received(kind, request, intake) as (body, files),
     ):
         full = await completed(body, parts)
-        work = partial(submit, full, parts, reservation, files=files, as_it_came=body, tenant=tenant)
-        job = await to_thread.run_sync(work, limiter=intake.threads if body.given else None)
-    headers = {"location": f"/jobs/{job.id}"}
+
+        def work() -> tuple[Job, Response]:
+            job = submit(full, parts, reservation, files=files, as_it_came=body, tenant=tenant)
+            return job, _answer(job, request)
+
+        job, answer = await to_thread.run_sync(work, limiter=intake.threads if body.given else None)
     seconds = wait_seconds(request.headers.getlist("prefer"))
-    if seconds is not None:
-        job = await parts.watch.until_final(job, seconds)
-        headers["preference-applied"] = "wait"
+    if seconds is None:
+        return answer
+    job = await parts.watch.until_final(job, seconds)
+    return await to_thread.run_sync(partial(_answer, job, request, waited=True))
+
+
+def _answer(job: Job, request: Request, *, waited: bool = False) -> Response:
+    """The job as the answer, made in a thread: its ETA may take a look at its queue."""
+    headers = {"location": f"/jobs/{job.id}"} | ({"preference-applied": "wait"} if waited else {})
     return job_answer(job, request, status=200 if job.state.is_final else 202, headers=headers)

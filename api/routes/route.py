@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from anyio import to_thread
@@ -22,7 +21,6 @@ from api.principal import principal_of
 from api.refusals import UnroutableError
 from api.schemas import RouteView
 from api.submission import submit
-from jobs.state import Job
 from routing.intents import Service
 from routing.query import RouteQuery
 from routing.route import Route
@@ -57,9 +55,7 @@ async def route(request: Request) -> Response:
     if found.service is not Service.WAN:
         return await _forward(found, query, request, parts)
     async with parts.reservations.of(request, parts.store) as reservation:
-        job = await _start(found, request, parts, reservation)
-    view = RouteView(**dict(found), job=job_view(job, parts.load, Links(request)))
-    return answer(view, status=202, headers={"location": f"/jobs/{job.id}"})
+        return await _start(found, request, parts, reservation)
 
 
 async def _forward(found: Route, query: RouteQuery, request: Request, parts: Parts) -> Response:
@@ -69,8 +65,13 @@ async def _forward(found: Route, query: RouteQuery, request: Request, parts: Par
     return result if isinstance(result, Response) else answer(RouteView(**dict(found), answer=result))
 
 
-async def _start(found: Route, request: Request, parts: Parts, reservation: Reservation | None) -> Job:
+async def _start(found: Route, request: Request, parts: Parts, reservation: Reservation | None) -> Response:
     """Submit the job of a route, as the endpoint that it names would."""
     body = _KINDS[found.endpoint or ""].model_validate(found.parameters)
-    work = partial(submit, body, parts, reservation, tenant=principal_of(request).tenant)
+
+    def work() -> Response:
+        job = submit(body, parts, reservation, tenant=principal_of(request).tenant)
+        view = RouteView(**dict(found), job=job_view(job, parts.load, Links(request)))
+        return answer(view, status=202, headers={"location": f"/jobs/{job.id}"})
+
     return await to_thread.run_sync(work, limiter=parts.intake.threads if body.given else None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
 from api.feed import News
-from api.watch import Watch
+from api.watch import Topic, Watch
 from jobs.errors import JobNotFoundError, StoreUnavailableError
 from jobs.policy import Policy
 from jobs.state import Job, JobState, NewJob
@@ -25,17 +25,26 @@ class ScriptedFeed:
         self.said: asyncio.Queue[News | StoreUnavailableError] = asyncio.Queue()
         self.subscriptions = 0
         self.subscribed = asyncio.Event()
+        self.left = asyncio.Event()
 
-    async def listen(self) -> AsyncIterator[News | None]:
+    async def listen(self) -> AsyncGenerator[News | None]:
         self.subscriptions += 1
-        yield None
-        self.subscribed.set()
-        while True:
-            news = await self.said.get()
-            if isinstance(news, StoreUnavailableError):
-                raise news
-            yield news
-            self.said.task_done()  # the watch has dealt with it and asks for more
+        try:
+            yield None
+            self.subscribed.set()
+            while True:
+                news = await self.said.get()
+                if isinstance(news, StoreUnavailableError):
+                    raise news
+                yield news
+                self.said.task_done()  # the watch has dealt with it and asks for more
+        finally:
+            self.left.set()
+
+    async def until_wanted_by(self, watch: Watch) -> None:
+        """Have somebody listen for a moment."""
+        with watch.listening(Topic.TENANT, "nobody"):
+            await self.subscribed.wait()
 
 
 class Looks:
@@ -84,7 +93,7 @@ def test_news_of_other_jobs_and_of_mere_progress_cost_no_look(store):
         feed, looks = ScriptedFeed(), Looks(store)
         watch = Watch(looks, feed, recheck_seconds=LONG)
         async with watch.running():
-            await feed.subscribed.wait()
+            await feed.until_wanted_by(watch)
             waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
             await looks.until(1)
             for news in (
@@ -110,7 +119,7 @@ def test_being_woken_for_nothing_costs_one_look_and_no_more(store, monkeypatch):
         feed, looks = ScriptedFeed(), Looks(store)
         watch = Watch(looks, feed, recheck_seconds=LONG)
         async with watch.running():
-            await feed.subscribed.wait()
+            await feed.until_wanted_by(watch)
             waiting = asyncio.create_task(watch.until_final(store.get(JOB_ID), LONG))
             await looks.until(1)
             await feed.said.put(StoreUnavailableError("The feed broke off."))
@@ -176,6 +185,43 @@ def test_a_feed_that_broke_off_is_taken_up_again_and_what_it_missed_is_found(sto
 
     job, subscriptions = asyncio.run(scenario())
     assert (job.state, subscriptions) == (JobState.CANCELLED, 2)
+
+
+def test_nobody_hears_of_anything_while_nobody_listens(store, monkeypatch):
+    monkeypatch.setattr("api.watch.IDLE_SECONDS", 0)
+    other = News("t1", "job_2", "completed")
+
+    async def scenario() -> list[int]:
+        feed = ScriptedFeed()
+        watch = Watch(store.get, feed, recheck_seconds=LONG)
+        subscriptions = []
+        async with watch.running():
+            await asyncio.to_thread(store.ping)
+            subscriptions.append(feed.subscriptions)
+            for _ in range(2):
+                feed.subscribed.clear()
+                feed.left.clear()
+                await feed.until_wanted_by(watch)
+                await feed.said.put(other)
+                await feed.left.wait()
+                subscriptions.append(feed.subscriptions)
+        return subscriptions
+
+    assert asyncio.run(scenario()) == [0, 1, 2]
+
+
+def test_the_feed_is_kept_for_a_while_after_the_last_listener(store):
+    async def scenario() -> int:
+        feed = ScriptedFeed()
+        watch = Watch(store.get, feed, recheck_seconds=LONG)
+        async with watch.running():
+            for _ in range(3):
+                await feed.until_wanted_by(watch)
+                await feed.said.put(News("t1", "job_2", "completed"))
+                await feed.said.join()
+            return feed.subscriptions
+
+    assert asyncio.run(scenario()) == 1
 
 
 def test_a_store_that_is_away_for_a_while_costs_the_waiter_nothing(store):
