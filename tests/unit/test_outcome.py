@@ -1,4 +1,4 @@
-"""How an attempt ends: the verb that fits what the run raised, the nudge, and a store that is away."""
+"""How an attempt ends: the verb that fits what the run raised, and a store that is away."""
 
 import errno
 

@@ -12,7 +12,8 @@ from api.batches import MOST_JOBS, Batch, BatchId, bodies_of
 from api.refusals import BatchNotFoundError
 from jobs.policy import Caps
 from jobs.state import Job, JobError
-from tests.integration.api.conftest import Gateway
+from jobs.store_redis import connect
+from tests.integration.api.conftest import AttendedStore, Gateway
 
 REQUEST = {"task": "t2v-A14B", "prompt": "A cat", "size": "128*64", "frame_num": 17}
 
@@ -198,15 +199,15 @@ def test_a_video_of_a_batch_can_be_reused_by_a_request_of_its_own(gateway):
     assert (again.status_code, again.json()["id"]) == (200, made["jobs"][0]["id"])
 
 
-def test_a_batch_that_does_not_fit_says_so_also_when_a_job_of_it_has_ended(gateway):
+def test_a_batch_that_does_not_fit_says_so_also_when_a_job_of_it_has_ended(gateway, redis_url):
     """A worker may be faster than the rest of the batch."""
     gateway.store.set_caps("default", Caps(queued=2))
 
-    def tell(job: Job) -> None:
+    def work(job: Job) -> None:
         if job.spec["base_seed"] == 1:
             gateway.finish(job.id)
 
-    app = create_app(replace(gateway.parts, nudge=tell))
+    app = create_app(replace(gateway.parts, store=AttendedStore(connect(redis_url), work)))
     with TestClient(app) as client:
         answer = client.post("/batches", json={"request": REQUEST, "seeds": [1, 2, 3, 4]})
     assert refused(answer) == (429, "too_many_jobs")
