@@ -52,6 +52,7 @@ _JOB = "$response.body#/id"
 _JOB_LINKS: Mapping[str, dict[str, Any]] = {
     "status": {"operationId": "get_job", "parameters": {"job_id": _JOB}},
     "events": {"operationId": "follow_job", "parameters": {"job_id": _JOB}},
+    "log": {"operationId": "get_job_log", "parameters": {"job_id": _JOB}},
     "cancel": {"operationId": "cancel_job", "parameters": {"job_id": _JOB}},
     "video": {"operationId": "get_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
     "delete": {"operationId": "delete_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},

@@ -80,6 +80,36 @@ class JobPage(View):
     next: Annotated[str | None, Field(description="Pass it as `before` to get the next page.")]
 
 
+class JobLogLine(View):
+    """Something that happened to a job, in words."""
+
+    at: datetime
+    level: Annotated[Literal["info", "warning", "error"], Field(description="How bad it is.")]
+    attempt: Annotated[int | None, Field(description="Which start of the job it belongs to.")]
+    message: str
+
+
+_LOG: list[Any] = [
+    {"at": "2026-03-01T12:00:00Z", "level": "info", "attempt": None, "message": "Queued"},
+    {
+        "at": "2026-03-01T12:00:01Z",
+        "level": "info",
+        "attempt": 1,
+        "message": "Attempt 1 begins at worker gpu0@box",
+    },
+    {"at": "2026-03-01T12:01:02Z", "level": "info", "attempt": 1, "message": "Made 81 frames in 60.9 s"},
+]
+
+
+class JobLogView(View):
+    """What happened to a job, oldest first: all its events, and the last notes of its workers."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"job_id": "job_01jn…", "lines": _LOG}})
+
+    job_id: str
+    lines: list[JobLogLine]
+
+
 BatchStatus = Literal["queued", "in_progress", "completed", "partial", "failed", "cancelled"]
 
 

@@ -15,7 +15,7 @@ from api.principal import Principal
 from api.refusals import ScopeMissingError
 from jobs.errors import JobNotFoundError
 from jobs.keys import Scope
-from jobs.state import Event, Job, JobFilter, NewJob, Pace, TenantEvent
+from jobs.state import Event, Job, JobFilter, NewJob, Note, Pace, TenantEvent
 from jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
@@ -78,6 +78,11 @@ class TenantStore:
         """See JobStore."""
         self.get(job_id)
         return self._store.events(job_id, after)
+
+    def notes(self, job_id: str) -> list[Note]:
+        """See JobStore."""
+        self.get(job_id)
+        return self._store.notes(job_id)
 
     def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
         """See JobStore.

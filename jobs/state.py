@@ -291,6 +291,20 @@ class Event:
     data: Json
 
 
+NOTES_KEPT = 50
+"""How many notes of a job are kept, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a worker tells the owner of a job about an attempt. ``at`` is Unix seconds."""
+
+    at: float
+    level: str
+    attempt: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class TenantEvent:
     """One entry of a tenant's history. ``event`` is None once the record of its job was removed.

@@ -14,6 +14,7 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
+    Note,
     Pace,
     Progress,
     TenantEvent,
@@ -108,6 +109,15 @@ class JobStore(Protocol):
         """End the job with an error that will not pass."""
         ...
 
+    def annotate(self, job_id: str, notes: Sequence[Note], sent_at: float) -> None:
+        """Keep what is to be told the owner of a job; of many notes the last ``NOTES_KEPT``.
+
+        Their times go by some machine's clock, and so does ``sent_at``, which is now. No lease is needed, for
+        what a lost attempt has to say is worth reading as well. Notes about no job are dropped, and those of
+        level ``info`` once the job is completed: its result tells what went well.
+        """
+        ...
+
     def announce(self, worker: str, queues: Sequence[str]) -> None:
         """Say that a worker is alive and which queues it serves."""
         ...
@@ -162,6 +172,10 @@ class JobStore(Protocol):
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
         """The job's log, oldest first, from the entry behind ``after``."""
+        ...
+
+    def notes(self, job_id: str) -> list[Note]:
+        """What workers have to tell about a job, oldest first, by the store's clock."""
         ...
 
     def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:

@@ -26,6 +26,7 @@ from jobs.line import Line, Place
 from jobs.policy import Caps, Policy
 from jobs.state import (
     ANY_KIND,
+    NOTES_KEPT,
     TRANSITIONS,
     Attempt,
     Event,
@@ -36,6 +37,7 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
+    Note,
     Pace,
     Priority,
     Progress,
@@ -69,6 +71,7 @@ class MemoryJobStore:
         self._jobs: dict[str, Job] = {}
         self._lines: dict[str, Line] = {}
         self._logs: dict[str, list[Event]] = {}
+        self._notes: defaultdict[str, list[Note]] = defaultdict(list)
         self._history: list[tuple[str, str, int]] = []  # tenant, job, number of the event
         self._claims: dict[str, tuple[str | None, Lease]] = {}
         self._ended_by: dict[str, tuple[str, Lease]] = {}
@@ -128,6 +131,7 @@ class MemoryJobStore:
             if not job.state.is_final:
                 raise InvalidTransitionError(job_id, "remove", job.state)
             del self._jobs[job_id], self._logs[job_id], self._digests[job_id]
+            self._notes.pop(job_id, None)
 
     def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
         with self._lock:
@@ -190,6 +194,14 @@ class MemoryJobStore:
             if job.state is not JobState.IN_PROGRESS:
                 return job
             return self._end_attempt("fail", replace(job, error=error), JobState.FAILED, error)
+
+    def annotate(self, job_id: str, notes: Sequence[Note], sent_at: float) -> None:
+        with self._lock:
+            if job_id in self._jobs:
+                ahead = self.now() - sent_at
+                told = [replace(note, at=round(note.at + ahead, 3)) for note in notes]
+                self._notes[job_id] = [*self._notes[job_id], *told]
+                self._sift_notes(self._jobs[job_id])
 
     def announce(self, worker: str, queues: Sequence[str]) -> None:
         with self._lock:
@@ -273,6 +285,11 @@ class MemoryJobStore:
             self.get(job_id)
             return [event for event in self._logs[job_id] if event.id > after]
 
+    def notes(self, job_id: str) -> list[Note]:
+        with self._lock:
+            self.get(job_id)
+            return list(self._notes[job_id])
+
     def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
         with self._lock:
             begin = int(after.partition("-")[0])
@@ -347,7 +364,13 @@ class MemoryJobStore:
         self._emit(new.id, new.state, **data)
         if new.state.is_final:  # progress has served its purpose; the transitions stay
             self._logs[new.id] = [event for event in self._logs[new.id] if event.type != "progress"]
+            self._sift_notes(new)
         return self._with_place(new)
+
+    def _sift_notes(self, job: Job) -> None:
+        done = job.state is JobState.COMPLETED
+        kept = [note for note in self._notes[job.id] if not done or note.level != "info"]
+        self._notes[job.id] = kept[-NOTES_KEPT:]
 
     def _line_up(self, old: Job | None, new: Job) -> None:
         line = self._lines.setdefault(new.queue, Line())

@@ -32,6 +32,7 @@ from jobs.errors import (
 from jobs.policy import Caps, Policy
 from jobs.redis_errors import unavailable
 from jobs.state import (
+    NOTES_KEPT,
     TRANSITIONS,
     Admission,
     Event,
@@ -42,6 +43,7 @@ from jobs.state import (
     Json,
     Lease,
     NewJob,
+    Note,
     Pace,
     Progress,
     TenantEvent,
@@ -117,7 +119,11 @@ class RedisJobStore:
         return bool(answer[1])
 
     def succeed(self, lease: Lease, result: Json) -> Job:
-        return job_of(self._held("succeed", lease, json.dumps({"result": result}, ensure_ascii=False)))
+        return job_of(
+            self._held(
+                "succeed", lease, json.dumps({"result": result}, ensure_ascii=False, separators=(",", ":"))
+            )
+        )
 
     def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
         return job_of(self._held("retry", lease, error.code, error.message, _ms(delay)))
@@ -127,6 +133,10 @@ class RedisJobStore:
 
     def fail(self, lease: Lease, error: JobError) -> Job:
         return job_of(self._held("fail", lease, error.code, error.message))
+
+    def annotate(self, job_id: str, notes: Sequence[Note], sent_at: float) -> None:
+        told = [(_ms(note.at), note.level, note.attempt, note.text) for note in notes]
+        self._run("annotate", job_id, _ms(sent_at), NOTES_KEPT, json.dumps(told))
 
     def announce(self, worker: str, queues: Sequence[str]) -> None:
         self._call("announce", worker, json.dumps(list(queues)))
@@ -172,6 +182,16 @@ class RedisJobStore:
         if not entries:
             raise JobNotFoundError(job_id)
         return [_event(entry) for entry in entries if entry["id"] > after]
+
+    def notes(self, job_id: str) -> list[Note]:
+        with unavailable():
+            reads = self._redis.pipeline(transaction=False)
+            reads.exists(self._key("job", job_id))
+            reads.lrange(self._key("notes", job_id), 0, -1)
+            known, entries = reads.execute()
+        if not known:
+            raise JobNotFoundError(job_id)
+        return [Note(at / 1000, *told) for at, *told in map(json.loads, entries)]
 
     def history(self, tenant: str, after: str = "0-0", limit: int = 100) -> list[TenantEvent]:
         with unavailable():

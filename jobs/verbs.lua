@@ -8,6 +8,7 @@
 -- P spec:{id}       STRING  what the client asked for, JSON, written once
 -- P outcome:{id}    STRING  {"result": …} or {"error": …}, JSON
 -- P events:{id}     LIST    the log, oldest first, JSON; progress entries go when the job is final
+-- P notes:{id}      LIST    what workers tell the owner, the last of it: [at, level, attempt, text], JSON
 -- P attempts:{id}   LIST    attempts that ended otherwise than in success, JSON
 -- P index:{tenant}:{queue}:{state}  ZSET  ids, all scored 0 and so in the order of their creation;
 --                           tenant `*` holds every tenant's
@@ -115,14 +116,21 @@ local function post(job, entry)
   redis.call('RPUSH', P .. 'outbox', cjson.encode(letter))
 end
 
--- Progress has served its purpose once the job is final; the transitions stay.
-local function compact_log(job)
-  local log = key('events', job.id)
-  local entries = redis.call('LRANGE', log, 0, -1)
-  redis.call('DEL', log)
+local function sift(list, wanted)
+  local entries = redis.call('LRANGE', list, 0, -1)
+  redis.call('DEL', list)
   for _, entry in ipairs(entries) do
-    if cjson.decode(entry).type ~= 'progress' then redis.call('RPUSH', log, entry) end
+    if wanted(cjson.decode(entry)) then redis.call('RPUSH', list, entry) end
   end
+end
+
+-- Once a job is completed, its result tells what went well; what did not is worth keeping.
+local function is_kept(note, state) return state ~= 'completed' or note[2] ~= 'info' end
+
+-- Progress has served its purpose once the job is final; the transitions stay.
+local function compact(job, state)
+  sift(key('events', job.id), function(event) return event.type ~= 'progress' end)
+  sift(key('notes', job.id), function(note) return is_kept(note, state) end)
 end
 
 -- Change a tenant's part of a queue, and keep its first job among the heads.
@@ -182,7 +190,7 @@ local function enter(job, state)
     erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max', 'after')
     redis.call('ZADD', P .. 'retention', expires, job.id)
     redis.call('ZREM', key('active', job.queue), job.id)
-    compact_log(job)
+    compact(job, state)
   end
 end
 
@@ -573,11 +581,22 @@ function verbs.remove(id)
   local results = key('results', job.tenant)
   if redis.call('HGET', results, job.digest) == id then redis.call('HDEL', results, job.digest) end
   redis.call('DEL', key('job', id), key('spec', id), key('outcome', id), key('events', id), key('attempts', id),
-    key('hook', id))
+    key('notes', id), key('hook', id))
   return { 'ok' }
 end
 
 function verbs.spent(tenant) return { 'ok', redis.call('GET', spent_key(tenant)) or '0' } end
+
+function verbs.annotate(id, sent, most, notes)
+  local state = redis.call('HGET', key('job', id), 'state')
+  if not state then return { 'ok' } end
+  for _, note in ipairs(cjson.decode(notes)) do
+    note[1] = note[1] + now - sent
+    if is_kept(note, state) then redis.call('RPUSH', key('notes', id), cjson.encode(note)) end
+  end
+  redis.call('LTRIM', key('notes', id), -most, -1)
+  return { 'ok' }
+end
 
 function verbs.announce(worker, queues)
   redis.call('HSET', P .. 'workers', worker, '{"seen":' .. int(now) .. ',"queues":' .. queues .. '}')

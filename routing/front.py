@@ -153,6 +153,7 @@ def create_front(settings: FrontSettings) -> Starlette:
             Endpoint("/api/v1/route", front.route, methods=["POST"]),
             Endpoint("/generate/{kind}", front.generate, methods=["POST"]),
             Endpoint("/jobs/{id}", front.of_one_job, methods=["GET"]),
+            Endpoint("/jobs/{id}/logs", front.of_one_job, methods=["GET"]),
             Endpoint("/jobs/{id}/cancel", front.of_one_job, methods=["POST"]),
             Endpoint("/videos/{id}", front.of_one_job, methods=["GET", "DELETE"]),
             Endpoint("/models", front.models),

@@ -14,6 +14,9 @@ _FORMAT = 1  # counts up whenever older files can no longer be read
 _LARGEST_CONFIGURATION = 64 * 1024  # bytes; what is larger is a vocabulary
 _LIBRARIES = ("diffusers", "torch")  # another version may compute other bytes
 
+UNUSABLE = "The checkpoint of an earlier attempt is of no use; beginning anew"
+"""What the owner of a run is told, whatever is wrong with the checkpoint."""
+
 
 class Checkpoints(Protocol):
     """The checkpoints of one run. No method raises: a run without checkpoints is still a run.

@@ -6,6 +6,7 @@ Models stay warm while there is room, and the one whose last use is longest ago 
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from telemetry.owners import for_owner
 from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.engines import NO_ENGINES, Engines, RemoteEngine
 from wan_models.errors import ModelNotInstalledError, PipelineUnavailableError, UnknownModelError
@@ -143,9 +145,12 @@ class Registry:
             shared=digests,
         )
         needed, free = needed_bytes(plan, sizes) + working, self._free()
-        _log.info("Loading %s: plan %s, %.1f of %.1f GB", spec.id, plan, needed / 1e9, free / 1e9)
-        held = {names[part]: size for part, size in sizes.items()} if resident else {}
-        return _Warm(self._open(where, model, options), plan, held)
+        told = for_owner(f"Loading {spec.id}")
+        _log.info("Loading %s: plan %s, %.1f of %.1f GB", spec.id, plan, needed / 1e9, free / 1e9, extra=told)
+        start = time.perf_counter()
+        pipeline = self._open(where, model, options)
+        _log.info("Loaded %s in %.1f s", spec.id, time.perf_counter() - start, extra=for_owner())
+        return _Warm(pipeline, plan, {names[part]: size for part, size in sizes.items()} if resident else {})
 
     def _plan(self, task: str, sizes: Mapping[str, int], working: int) -> Plan:
         """The plan that a model gets if it may have the device for itself: others go for it."""

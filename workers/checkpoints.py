@@ -15,7 +15,8 @@ from jobs.checkpoints import checkpoint_key, forget_checkpoints, newest_checkpoi
 from jobs.errors import JobsError
 from jobs.scratch import scratch
 from jobs.state import Lease
-from wan_models.checkpoints import fingerprint
+from telemetry.owners import for_owner
+from wan_models.checkpoints import UNUSABLE, fingerprint
 from wan_models.models_dir import model_path
 from wan_models.request import VideoRequest
 
@@ -71,7 +72,8 @@ class JobCheckpoints:
             with self._artifacts.read(found.key) as stream, file.open("wb") as copy:
                 copy.writelines(stream)
         except (JobsError, OSError) as error:
-            _log.warning("The checkpoint of an earlier attempt cannot be read: %s", error)
+            told = for_owner(UNUSABLE)
+            _log.warning("The checkpoint of an earlier attempt cannot be read: %s", error, extra=told)
             return None
         self.resumed = True
         return file

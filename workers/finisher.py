@@ -15,6 +15,7 @@ from typing import Any
 from jobs.artifacts import ArtifactStore
 from jobs.scratch import scratch
 from jobs.store import JobStore
+from telemetry.owners import for_owner
 from workers.lease import Hold
 from workers.outcome import Outcome
 from workers.upload import upload
@@ -89,6 +90,11 @@ class Finisher:
                 "size": file.stat().st_size,
                 "sha256": sha256,
             }
+            _log.info(
+                "Encoded in %.1f s, stored %.1f MB in %.1f s",
+                *(metrics["encode_seconds"], result["size"] / 1e6, metrics["upload_seconds"]),
+                extra=for_owner(),
+            )
             self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
 
 

@@ -12,9 +12,10 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socket import socket
 
 from structlog.contextvars import bound_contextvars
@@ -22,7 +23,7 @@ from structlog.contextvars import bound_contextvars
 from jobs.connect import open_store
 from jobs.errors import JobNotFoundError, JobsError, LeaseLostError, StoreUnavailableError
 from jobs.settings import load_settings
-from jobs.state import Job, JobError, Lease, Progress
+from jobs.state import NOTES_KEPT, Job, JobError, Lease, Note, Progress
 from jobs.store import JobStore
 from telemetry.logs import configure_logging
 from workers.attempts import Attempts
@@ -53,6 +54,7 @@ class Holding:
     on_device: bool = True
     stop: str | None = None
     stopped_at: float = 0.0
+    notes: deque[Note] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))  # which the record lacks
 
 
 class Keeper:
@@ -118,8 +120,12 @@ class Keeper:
                 self._holdings[key] = Holding(Lease(key[0], self._worker, key[1]), message["facts"])
             case "report":
                 self._note(key, Progress(*message["progress"]))
+            case "note":
+                if holding := self._holdings.get(key):
+                    holding.notes.append(Note(*message["note"]))
             case "drop":
-                self._holdings.pop(key, None)
+                if holding := self._holdings.pop(key, None):
+                    self._tell_owner(holding)
 
     def look(self) -> list[Message]:
         """Renew what is due, and kill a child that does not stop.
@@ -132,6 +138,8 @@ class Keeper:
         if beat:
             self._beat_at = now + self._every_seconds
             self._say(lambda: self._store.announce(self._worker, self._queues))
+            for holding in self._holdings.values():
+                self._tell_owner(holding)
         stops = [
             self._stop(holding, *reason)
             for holding in self._holdings.values()
@@ -139,8 +147,7 @@ class Keeper:
         ]
         if overdue := [holding for holding in self._holdings.values() if self._is_overdue(holding)]:
             for holding in overdue:
-                with bound_contextvars(**holding.facts):
-                    _log.error("The run does not stop; killing its process")
+                self._note_kill(holding)
             self._kill()
             for holding in self._take_all():
                 self._end(holding, self._store.release)  # the other jobs of the child did nothing wrong
@@ -194,6 +201,7 @@ class Keeper:
 
     def _end(self, holding: Holding, otherwise: Callable[[Lease], Job]) -> None:
         """End an attempt in the child's place, by why it was to stop, or else by the given verb."""
+        self._tell_owner(holding)
         lease = holding.lease
         with bound_contextvars(**holding.facts):
             match holding.stop:
@@ -201,6 +209,19 @@ class Keeper:
                     self._attempts.end(lease, lambda: self._store.release(lease))
                 case None:
                     self._attempts.end(lease, lambda: otherwise(lease))
+
+    def _note_kill(self, holding: Holding) -> None:
+        text = "The run does not stop; killing its process"
+        with bound_contextvars(**holding.facts):
+            _log.error(text)
+        holding.notes.append(Note(time.time(), "error", holding.lease.attempt, text))
+
+    def _tell_owner(self, holding: Holding) -> None:
+        """Write notes down; while the store is away, they wait for the next beat."""
+        if holding.notes:
+            with suppress(StoreUnavailableError):
+                self._store.annotate(holding.lease.job_id, list(holding.notes), time.time())
+                holding.notes.clear()
 
     def _say(self, say: Callable[[], None]) -> None:
         try:

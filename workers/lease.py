@@ -16,7 +16,7 @@ from typing import Self
 
 from structlog.contextvars import get_contextvars
 
-from jobs.state import Lease, Progress
+from jobs.state import Lease, Note, Progress
 from wan_models.errors import GenerationStoppedError
 from workers.channel import Channel, Message
 
@@ -139,6 +139,10 @@ class LeaseKeeper:
         with self._lock:
             self._holds.pop(held.lease, None)
         self._tell(_message("drop", held.lease))
+
+    def note(self, lease: Lease, note: Note) -> None:
+        """Have the owner of a job told something."""
+        self._tell(_message("note", lease, note=astuple(note)))
 
     def report(self, held: Hold, progress: Progress) -> None:
         """Pass progress on, and learn which runs should stop."""

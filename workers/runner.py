@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 from jobs.facts import facts_of
 from jobs.state import Job
 from jobs.store import JobStore
+from telemetry.owners import for_owner
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError
 from wan_models.pipeline import OnPreview, Run
 from wan_models.registry import Registry
@@ -134,11 +135,13 @@ class Runner:
             except DeviceMemoryError as error:
                 if not self._registry.lower(request.task):
                     raise
-                _log.warning("Once more with less memory: %s", error)
+                told = for_owner("The device's memory did not suffice; once more with less of it")
+                _log.warning("Once more with less memory: %s", error, extra=told)
             except GenerationError as error:
                 if not checkpoints.resumed:
                     raise
-                _log.warning("Once more from the first step: %s", error)
+                told = for_owner("Going on from the checkpoint failed; once more from the first step")
+                _log.warning("Once more from the first step: %s", error, extra=told)
                 checkpoints.discard()
             # Only here: while an error is being handled, its traceback keeps the tensors of the run.
             self._registry.free()
@@ -152,7 +155,10 @@ class Runner:
             "models_loaded": registry.loads - loads,
             "models_evicted": registry.evictions - evictions,
         }
+        start = time.perf_counter()
         generated = pipeline.generate(request, run)
+        frames, seconds = generated.frames.shape[0], time.perf_counter() - start
+        _log.info("Made %d frames in %.1f s", frames, seconds, extra=for_owner())
         metrics |= generated.metrics
         return RawVideo(generated.frames, request.fps, metrics, generated.audio)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactNotFoundError, ArtifactStoreUnavailableError
+from telemetry.owners import for_owner
 
 # Half a minute in all, and less than half of it again by chance, so that a fleet does not come back as one.
 _PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -50,7 +51,8 @@ def upload(
         try:
             return store()
         except ArtifactStoreUnavailableError as error:
-            _log.warning("%s is not stored yet: %s", key, error)
+            told = for_owner("The video is not stored yet; trying again")
+            _log.warning("%s is not stored yet: %s", key, error, extra=told)
         time.sleep(pause * random.uniform(0.6, 1.4))  # noqa: S311 - no secret
     return store()
 

@@ -19,6 +19,7 @@ from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.settings import load_settings
 from telemetry.logs import configure_logging, share_logging
+from telemetry.owners import telling_owners
 from wan_models.engines import read_engines
 from wan_models.errors import ModelsError
 from wan_models.registry import Registry
@@ -33,6 +34,7 @@ from workers.drain import Drain
 from workers.finisher import Finisher
 from workers.inputs import JobInputs
 from workers.lease import LeaseKeeper, keeper_command
+from workers.notes import Notes
 from workers.outcome import Outcome
 from workers.previews import Previews
 from workers.recovery import Recovery
@@ -55,6 +57,7 @@ class Child:
         artifacts = open_artifacts(settings)
         store = open_store(settings, artifacts)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
+        self._open.enter_context(telling_owners(Notes(worker, keeper).take))
         attempts = Attempts()
         recovery = Recovery(drain.has_begun, open_disks(settings))
         outcome = Outcome(store, attempts, keeper, recovery, Backoff(settings.retry_seconds))

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from api.answer import answer, job_answer
+from api.job_log import job_log_view
 from api.links import Links
 from api.names import JOB_ID_PATTERN, check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.present import job_view
 from api.refusals import PreviewNotFoundError
-from api.schemas import JobPage, JobView
+from api.schemas import JobLogView, JobPage, JobView
 from api.tenancy import ClientStore
 from jobs.errors import ArtifactNotFoundError
 from jobs.keys import TENANT_PATTERN
@@ -74,6 +75,14 @@ def list_jobs(query: Annotated[JobQuery, Query()], request: Request) -> Response
 def get_job(job_id: str, request: Request) -> Response:
     """One job as it is now."""
     return job_answer(parts_of(request).store.get(check_job_id(job_id)), request)
+
+
+@router.get("/{job_id}/logs", response_model=JobLogView)
+def get_job_log(job_id: str, request: Request) -> Response:
+    """What happened to a job, in words: its events, and what workers told meanwhile."""
+    store = parts_of(request).store
+    events, notes = store.events(check_job_id(job_id)), store.notes(job_id)
+    return answer(job_log_view(store.get(job_id), events, notes))
 
 
 @router.get("/{job_id}/previews/{step}", responses=_PICTURE, response_class=Response)

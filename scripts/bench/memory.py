@@ -8,7 +8,7 @@ from redis import Redis
 
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
-from jobs.state import Progress
+from jobs.state import Note, Progress
 from jobs.store_redis import RedisJobStore, connect
 from scripts.bench import sample
 from scripts.bench.report import Figure
@@ -17,6 +17,12 @@ from scripts.bench.workspace import Workspace
 JOBS = 2000
 HEARTBEATS = 20
 GOAL_BYTES = 3000
+NOTES = (
+    "Loading t2v-A14B",
+    "Loaded t2v-A14B in 31.4 s",
+    "Made 81 frames in 612.3 s",
+    "Encoded in 2.1 s, stored 4.2 MB in 0.3 s",
+)
 
 
 def measure(workspace: Workspace) -> Iterator[Figure]:
@@ -49,6 +55,7 @@ def _live(store: RedisJobStore, redis: Redis) -> None:
         raise RuntimeError(f"Job {new.id} could not be claimed.")
     for step in range(1, HEARTBEATS + 1):
         store.heartbeat(job.lease, Progress("denoising", step, HEARTBEATS))
+    store.annotate(new.id, [Note(1_700_000_000 + at, "info", 1, text) for at, text in enumerate(NOTES)], 0)
     store.succeed(job.lease, sample.result(new.id))
 
 

@@ -7,7 +7,7 @@ import click
 from api.version import VERSION
 from scripts.cli.api_client import ApiClient
 from scripts.cli.doctor import doctor
-from scripts.cli.jobs import cancel, jobs, models, watch
+from scripts.cli.jobs import cancel, jobs, logs, models, watch
 from scripts.cli.make import generate
 from scripts.cli.service import backup, keys, restore, tenants, up
 from scripts.cli.workers import workers
@@ -34,7 +34,7 @@ def main(context: click.Context, url: str, key: str | None) -> None:
 
 
 for command in (
-    *(up, generate, jobs, watch, cancel, models),
+    *(up, generate, jobs, watch, logs, cancel, models),
     *(keys, tenants, workers, doctor, backup, restore, simulate),
 ):
     main.add_command(command)

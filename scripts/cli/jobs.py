@@ -1,8 +1,9 @@
-"""``wanserve jobs``, ``watch``, ``cancel`` and ``models``."""
+"""``wanserve jobs``, ``watch``, ``logs``, ``cancel`` and ``models``."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import click
 from rich.console import Console
@@ -44,6 +45,21 @@ def watch(api: ApiClient, job_id: str) -> None:
     """Follow a job with a progress bar until it has ended."""
     job = show_until_final(api, job_id)
     click.echo(job["video_url"])
+
+
+@click.command()
+@click.argument("job_id")
+@_JSON
+@pass_api
+def logs(api: ApiClient, job_id: str, as_json: bool) -> None:
+    """Show what happened to a job, on whichever worker."""
+    lines = api.request("GET", f"/jobs/{job_id}/logs")["lines"]
+    if as_json:
+        click.echo(json.dumps(lines, indent=2))
+        return
+    for line in lines:
+        at = datetime.fromisoformat(line["at"]).astimezone()
+        click.echo(f"{at:%Y-%m-%d %H:%M:%S}  {line['level']:<7}  {line['message']}")
 
 
 @click.command()

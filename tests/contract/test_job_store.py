@@ -20,6 +20,7 @@ from jobs.policy import Caps, Policy
 from jobs.state import (
     ANY_KIND,
     FINAL_STATES,
+    NOTES_KEPT,
     Admission,
     Attempt,
     IdempotencyKey,
@@ -29,6 +30,7 @@ from jobs.state import (
     JobState,
     Lease,
     NewJob,
+    Note,
     Priority,
     Progress,
 )
@@ -495,6 +497,58 @@ class TestDelay:
     def test_repeated_changes_nothing(self, store, clock, delayed):
         clock.pass_seconds(1)
         assert store.retry(Lease(delayed.id, "w1", 1), OOM, 20) == delayed
+
+
+class TestNotes:
+    def test_are_kept_with_their_job_in_order_by_the_clock_of_the_store(self, store, clock):
+        job = claimed(store)
+        behind = clock.time - 100  # another machine's clock
+        store.annotate(
+            job.id, [Note(behind - 5, "info", 1, "Loading 🐈"), Note(behind, "warning", 1, "b")], behind
+        )
+        clock.pass_seconds(1)
+        store.annotate(job.id, [Note(7, "info", 1, "c")], 7.25)
+        assert store.notes(job.id) == [
+            Note(clock.time - 6, "info", 1, "Loading 🐈"),
+            Note(clock.time - 1, "warning", 1, "b"),
+            Note(clock.time - 0.25, "info", 1, "c"),
+        ]
+
+    def test_may_come_late_and_from_an_attempt_that_was_lost(self, store, clock):
+        job = claimed(store)
+        clock.pass_seconds(31)
+        store.rescue()
+        store.annotate(job.id, [Note(1, "info", 1, "late")], 1)
+        assert [note.text for note in store.notes(job.id)] == ["late"]
+
+    def test_are_kept_up_to_a_number_the_last_of_them(self, store):
+        job = claimed(store)
+        for number in range(NOTES_KEPT + 3):
+            store.annotate(job.id, [Note(1, "info", 1, str(number))], 1)
+        assert [note.text for note in store.notes(job.id)] == [str(n) for n in range(3, NOTES_KEPT + 3)]
+
+    @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+    def test_outlive_the_job_and_go_with_its_record(self, store, state):
+        job_id = ended(store, state, 1).id
+        store.annotate(job_id, [Note(1, "info", 1, "a")], 1)
+        assert len(store.notes(job_id)) == 1
+        store.remove(job_id)
+        submitted(store)
+        assert store.notes(job_id) == []
+
+    def test_of_what_went_well_are_not_kept_of_a_completed_job(self, store):
+        job = claimed(store)
+        store.annotate(job.id, [Note(1, "info", 1, "a"), Note(1, "warning", 1, "b")], 1)
+        store.succeed(job.lease, {})
+        store.annotate(job.id, [Note(1, "info", 1, "c"), Note(1, "error", 1, "d")], 1)
+        assert [note.text for note in store.notes(job.id)] == ["b", "d"]
+
+    def test_about_no_job_are_dropped(self, store):
+        store.annotate("job_0001", [Note(1, "info", 1, "a")], 1)
+        with pytest.raises(JobNotFoundError):
+            store.notes("job_0001")
+        submitted(store)
+        assert store.notes("job_0001") == []
 
 
 class TestHistory:

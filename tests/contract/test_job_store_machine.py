@@ -22,6 +22,7 @@ from jobs.state import (
     JobState,
     Lease,
     NewJob,
+    Note,
     Priority,
     Progress,
 )
@@ -160,6 +161,11 @@ class Machine(RuleBasedStateMachine):
         for _ in range(times):
             self.both(lambda store: end(store, lease))
 
+    @rule(job=jobs, level=st.sampled_from(["info", "warning"]))
+    def annotate(self, job, level):
+        note = Note(self.now - 1, level, 1, "told")
+        self.both(lambda store: store.annotate(job, [note], self.now))
+
     @rule(job=jobs)
     def cancel_what_runs(self, job):
         lease = self.lease(job, "holder")
@@ -192,6 +198,7 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda store: store.find(JobFilter(tenant="a")))
         for job in self.both(lambda store: store.find(JobFilter())):
             self.both(partial(_log, job.id))
+            self.both(partial(_notes, job.id))
         self.both(lambda store: [store.count(JobFilter(state=state)) for state in JobState])
         self.both(lambda store: (store.claimable("q"), store.workers()))
         ours, theirs = (store.paces("q") for store in (self.reference, self.store))
@@ -242,6 +249,10 @@ class Machine(RuleBasedStateMachine):
 
 def _log(job_id: str, store: JobStore) -> list[Event]:
     return store.events(job_id)
+
+
+def _notes(job_id: str, store: JobStore) -> list[Note]:
+    return store.notes(job_id)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.embedded import EmbeddedRedis
-from tests.integration.worker_processes import LONG, Workers, worker_and_child
+from tests.integration.worker_processes import ENDLESS, LONG, Workers, worker_and_child
 
 pytestmark = pytest.mark.slow
 
@@ -58,3 +58,20 @@ def test_every_line_about_a_job_says_whose_it_is_and_what_it_came_from(workers, 
     for process in ("supervisor", "worker", "keeper"):
         kept = lines((tmp_path / "logs" / f"{process}.log").read_text())
         assert {line["process"] for line in kept} == {process}
+
+
+def test_what_a_worker_notes_for_the_owner_outlives_it(workers):
+    job_id = workers.submit(**ENDLESS)
+    workers.denoising(job_id)
+    _, child = worker_and_child(workers)
+    os.kill(child, signal.SIGKILL)
+    workers.wait(job_id, lambda job: job.attempt > 1)
+    workers.denoising(job_id)
+    workers.store.cancel(job_id)
+    workers.finished(job_id)
+    notes = [(note.attempt, note.text) for note in workers.store.notes(job_id)]
+    assert [note for note in notes if note[1] == "Loading t2v-A14B"] == [
+        (1, "Loading t2v-A14B"),
+        (2, "Loading t2v-A14B"),
+    ]
+    assert all(text.startswith(("Loading t2v-A14B", "Loaded t2v-A14B in ")) for _, text in notes)

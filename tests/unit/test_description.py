@@ -46,7 +46,7 @@ def test_every_operation_is_described_under_a_tag_that_is(description, operation
 def test_links_lead_from_a_job_to_all_that_can_be_done_with_it(operations):
     ids = {operation["operationId"]: operation for _, operation in operations}
     submitted = ids["text_to_video"]["responses"]["202"]["links"]
-    assert list(submitted) == ["status", "events", "cancel", "video", "delete"]
+    assert list(submitted) == ["status", "events", "log", "cancel", "video", "delete"]
     for link in submitted.values():
         named = {parameter["name"] for parameter in ids[link["operationId"]]["parameters"]}
         assert link["parameters"].keys() <= named

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from api.app import create_app, open_parts
-from api.schemas import JobView, PresignedUpload, RouteView, UploadView
+from api.schemas import JobLogLine, JobLogView, JobView, PresignedUpload, RouteView, UploadView
 from api.settings import GatewaySettings
 from jobs.state import TRANSITIONS, JobState
 from routing.classifier import load_classifier
@@ -115,7 +115,10 @@ def listed_fields() -> list[list[str]]:
     return [re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) for table in tables]
 
 
-@pytest.mark.parametrize("model", [JobView, TextToVideo, UploadView, PresignedUpload, RouteQuery, RouteView])
+@pytest.mark.parametrize(
+    "model",
+    [JobView, JobLogView, JobLogLine, TextToVideo, UploadView, PresignedUpload, RouteQuery, RouteView],
+)
 def test_the_api_page_lists_exactly_the_fields(model: type[BaseModel]):
     assert list(model.model_fields) in listed_fields()
 

@@ -1,6 +1,7 @@
 """The keeper's part: renewing, passing on reasons to stop, and ending what the child no longer can."""
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,12 @@ class Child:
 
     def report(self, job: Job, stage: str, step: int = 1) -> None:
         self.tell(job, "report", progress=[stage, step, 4])
+
+    def note(self, job: Job, text: str) -> None:
+        self.tell(job, "note", note=[time.time(), "info", job.attempt, text])
+
+    def noted(self, job: Job) -> list[str]:
+        return [note.text for note in self.store.notes(job.id)]
 
     def after(self, seconds: float) -> list[Mapping[str, Any]]:
         """Let the keeper beat every second for so long; gives what it said."""
@@ -233,6 +240,52 @@ def test_what_is_logged_of_a_job_says_what_it_was_taken_with(child, store, caplo
     assert said["No heartbeat: The store is away."] == about
     assert said["The run does not stop; killing its process"] == about
     assert said["Attempt 1 ended, the job is cancelled"] == about
+
+
+class TestNotes:
+    def test_are_written_down_within_a_second(self, child, store):
+        job = child.claim()
+        child.note(job, "Loading")
+        assert store.notes(job.id) == []
+        child.after(1)
+        child.note(job, "Loaded")
+        child.after(1)
+        assert child.noted(job) == ["Loading", "Loaded"]
+
+    def test_are_written_down_when_the_job_is_let_go(self, child, store):
+        job = child.claim()
+        child.note(job, "Stored")
+        store.release(job.lease)
+        child.tell(job, "drop")
+        assert child.noted(job) == ["Stored"]
+
+    def test_survive_the_child(self, child):
+        job = child.claim()
+        child.note(job, "Loading")
+        child.keeper.bury("killed by SIGKILL")
+        assert child.noted(job) == ["Loading"]
+
+    def test_wait_for_a_store_that_is_away(self, child, store):
+        job = child.claim()
+        child.note(job, "Loading")
+        store.away = True
+        child.after(3)
+        store.away = False
+        child.after(1)
+        assert child.noted(job) == ["Loading"]
+
+    def test_tell_that_a_run_had_to_be_killed(self, child, store):
+        job = child.claim()
+        store.cancel(job.id)
+        child.after(GRACE_SECONDS + 2)
+        assert child.noted(job) == ["The run does not stop; killing its process"]
+
+    def test_of_no_job_of_the_child_are_ignored(self, child):
+        job = child.claim()
+        child.tell(job, "drop")
+        child.note(job, "late")
+        child.after(2)
+        assert child.noted(job) == []
 
 
 class TestADeadChild:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobs.errors import StoreUnavailableError
 from jobs.policy import Policy
-from jobs.state import Job, JobError, Json, Lease, NewJob, Progress
+from jobs.state import Job, JobError, Json, Lease, NewJob, Note, Progress
 from jobs.store import JobStore
 from jobs.store_memory import MemoryJobStore
 from wan_models.bodies import TextToVideo
@@ -60,6 +60,10 @@ class FlakyStore(MemoryJobStore):
     def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
         self._answer()
         return super().retry(lease, error, delay)
+
+    def annotate(self, job_id: str, notes: Sequence[Note], sent_at: float) -> None:
+        self._answer()
+        super().annotate(job_id, notes, sent_at)
 
     def announce(self, worker: str, queues: Any) -> None:
         self._answer()

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from telemetry.owners import for_owner
 from wan_models.pipeline import OnPreview, Run
 
 PICTURES = 10
@@ -78,7 +79,8 @@ def preview_of(pipe: Any, run: Run, steps: int, device: torch.device) -> Preview
         pipe.maybe_free_model_hooks()  # an offloaded VAE would stay on the device
         return Preview(colors, steps, run.on_preview)
     except RuntimeError as error:
-        _log.warning("There will be no pictures: %s", error)
+        told = for_owner("There will be no pictures of the unfinished video")
+        _log.warning("There will be no pictures: %s", error, extra=told)
         return None
 
 

@@ -34,7 +34,8 @@ from typing import Any
 
 import torch
 
-from wan_models.checkpoints import Checkpoints
+from telemetry.owners import for_owner
+from wan_models.checkpoints import UNUSABLE, Checkpoints
 from wan_models.pipelines.checkpoint_file import (
     CheckpointUnusableError,
     DenoisingState,
@@ -96,7 +97,7 @@ class ResumableScheduler:
         if self._saved and self._segment == self._saved.segment:
             _restore(self._scheduler, self._saved.scheduler, device)
             self.resumed_step = self._segment * num_inference_steps + self._start
-            _log.info("Going on behind step %d", self.resumed_step)
+            _log.info("Going on behind step %d", self.resumed_step, extra=for_owner())
 
     def begin(self, latents: torch.Tensor) -> torch.Tensor:
         """The latents to go on with: the given first ones, or those that an earlier attempt came to."""
@@ -174,10 +175,11 @@ def _load(checkpoints: Checkpoints | None, scheduler: Any) -> DenoisingState | N
     try:
         state = read_checkpoint(path, checkpoints.fingerprint)
     except CheckpointUnusableError as error:
-        _log.warning("A checkpoint is not resumed from: %s", error)
+        _log.warning("A checkpoint is not resumed from: %s", error, extra=for_owner(UNUSABLE))
         return None
     if state.scheduler.kind != type(scheduler).__name__:
-        _log.warning("A checkpoint of a %s is not resumed from", state.scheduler.kind)
+        kind = state.scheduler.kind
+        _log.warning("A checkpoint of a %s is not resumed from", kind, extra=for_owner(UNUSABLE))
         return None
     return state
 

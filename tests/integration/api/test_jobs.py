@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.state import ANY_KIND, JobError
+from jobs.state import ANY_KIND, JobError, Note
 from tests.integration.api.conftest import parts_with, serving
 
 UNKNOWN = "job_01m841tz79b74c3p14bqd55sfm"
@@ -65,6 +65,25 @@ def test_only_a_job_that_goes_on_says_when_to_ask_again(gateway):
     done, queued = gateway.finished(), gateway.submit()["id"]
     assert "retry-after" in gateway.client.get(f"/jobs/{queued}").headers
     assert "retry-after" not in gateway.client.get(f"/jobs/{done}").headers
+
+
+def test_a_job_has_a_log_of_its_events_and_of_what_its_workers_noted(gateway):
+    job_id = gateway.submit()["id"]
+    job = gateway.claim(job_id)
+    gateway.progress(job, 1)
+    gateway.store.annotate(job_id, [Note(5, "warning", 1, "Once more with less memory")], 5)
+    gateway.publish(job)
+    log = gateway.client.get(f"/jobs/{job_id}/logs").raise_for_status().json()
+    assert log["job_id"] == job_id
+    assert [(line["level"], line["attempt"], line["message"]) for line in log["lines"]] == [
+        ("info", None, "Queued"),
+        ("info", 1, "Attempt 1 begins at worker worker-1"),
+        ("warning", 1, "Once more with less memory"),
+        ("info", 1, "Completed, denoised in 1.5 s, 17 frames, 0.3 MB"),
+    ]
+    assert all(line["at"].endswith("Z") for line in log["lines"])
+    gateway.client.delete(f"/videos/{job_id}.mp4").raise_for_status()
+    assert gateway.client.get(f"/jobs/{job_id}/logs").status_code == 404
 
 
 @pytest.mark.parametrize(
