@@ -22,6 +22,7 @@ from jobs.metrics import DiskMetrics, MetricsPortError, StoreMetrics, serving
 from jobs.scratch import sweep_scratch
 from jobs.settings import load_settings
 from telemetry.logs import configure_logging
+from telemetry.traces import open_traces
 from wan_models.catalog import CATALOG
 from wan_models.engines import EnginesError
 from wan_models.errors import LoraCatalogError
@@ -74,7 +75,7 @@ def main() -> None:
         read_loras(settings.loras_dir)
     except (EnginesError, ExposedError, LoraCatalogError) as error:
         sys.exit(str(error))
-    parts = open_parts(settings)
+    parts = open_parts(settings, open_traces("wanserve-gateway"))
     with _metrics(settings, parts):
         config = uvicorn.Config(
             create_app(parts),

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.telemetry import TelemetryConfig
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -48,12 +50,14 @@ from api.webhooks import Webhooks
 from jobs.connect import open_artifacts, open_keys, open_limits, open_store, open_webhooks
 from jobs.outbound import Outbound
 from routing.desk import open_desk
+from telemetry.traces import Traces
 from wan_models.catalog import CATALOG
 from wan_models.engines import read_engines
 from wan_models.loras import read_loras
 from wan_models.models_dir import served_models
 
 MODELS_FRESH_SECONDS = 2
+PROBES = frozenset({"/health/live", "/health/ready"})
 
 
 class Gateway(FastAPI):
@@ -62,7 +66,8 @@ class Gateway(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Outermost, so that even the answer to a crash has the headers."""
         parts: Parts = self.state.parts
-        return Origins(SecurityHeaders(allow_origins(super().build_middleware_stack(), parts.origins)))
+        ours = SecurityHeaders(allow_origins(super().build_middleware_stack(), parts.origins))
+        return Origins(ours, parts.traces)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI description, made on first use."""
@@ -71,7 +76,7 @@ class Gateway(FastAPI):
         return self.openapi_schema
 
 
-def open_parts(settings: GatewaySettings) -> Parts:
+def open_parts(settings: GatewaySettings, traces: Traces | None = None) -> Parts:
     """The parts that the settings choose. Nothing is connected before it is used."""
     artifacts = open_artifacts(settings)
     store = open_store(settings, artifacts)
@@ -104,6 +109,7 @@ def open_parts(settings: GatewaySettings) -> Parts:
         origins=settings.origins,
         redirects=settings.redirect_downloads,
         clones_voices=settings.tts_url is not None,
+        traces=traces or Traces(),
     )
 
 
@@ -114,6 +120,7 @@ def create_app(parts: Parts) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with parts.watch.running(), parts.desk.running():
             yield
+        await run_in_threadpool(parts.traces.close)
 
     app = Gateway(
         title="wanserve",
@@ -123,12 +130,26 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,  # both pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_telemetry(parts.traces),
         routes=_routes(),
     )
     app.state.parts = parts
     app.add_middleware(Gate, access=parts.access, limiter=parts.limiter)
     answer_errors(app)
     return app
+
+
+def _telemetry(traces: Traces) -> TelemetryConfig:
+    """FastAPI makes the spans of requests, and no more: its logs would tell tracebacks."""
+    return {
+        "tracing": traces.provider is not None,
+        "tracer_provider": traces.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in PROBES,
+    }
 
 
 def _routes() -> list[BaseRoute]:

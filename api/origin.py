@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from jobs.facts import trace_id
+from telemetry.traces import Traces
 
 HEADER = "x-request-id"
 _SCOPE_KEY = "wanserve.origin"
@@ -30,15 +31,16 @@ class Origin:
 class Origins:
     """Names every request, in its answer and in the log; a plain ASGI wrapper."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, traces: Traces) -> None:
         self._app = app
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        origin = scope[_SCOPE_KEY] = read_origin(Headers(scope=scope))
+        origin = scope[_SCOPE_KEY] = read_origin(Headers(scope=scope), self._traces.traceparent)
         # For the task of this request, and the threads that it uses.
         bind_contextvars(request_id=origin.request_id, trace_id=trace_id(origin.traceparent))
 
@@ -50,9 +52,12 @@ class Origins:
         await self._app(scope, receive, send_with_id)
 
 
-def read_origin(headers: Headers) -> Origin:
-    """What the headers say, and where they say nothing well-formed, something new."""
-    given, trace = headers.get(HEADER, ""), parse_traceparent(headers.getlist("traceparent"))
+def read_origin(headers: Headers, traceparent: str = "") -> Origin:
+    """What the headers say, and where they say nothing well-formed, something new.
+
+    ``traceparent`` is the place of our own span for the request, if it has one: what comes of it goes below.
+    """
+    given, trace = headers.get(HEADER, ""), traceparent or parse_traceparent(headers.getlist("traceparent"))
     trace = trace or f"00-{token_hex(16)}-{token_hex(8)}-00"
     return Origin(
         request_id=given if _REQUEST_ID.fullmatch(given) else trace_id(trace),

@@ -23,6 +23,7 @@ from api.watch import Watch
 from api.webhooks import Webhooks
 from jobs.artifacts import ArtifactStore
 from routing.desk import Desk
+from telemetry.traces import Traces
 from wan_models.loras import NO_LORAS, LoraCatalog
 from wan_models.models_dir import InstalledModel
 
@@ -38,7 +39,8 @@ class Parts:
     ``admissions`` when their jobs are taken, ``reservations`` keeps idempotency keys, ``intake`` takes in
     bodies and files, ``desk`` routes queries, ``public_url`` begins absolute links in place of the address a
     request came to, pages of ``origins`` may call from browsers, and ``redirects`` tells whether clients can
-    reach the bucket themselves. ``clones_voices`` tells whether the workers speak through a service.
+    reach the bucket themselves. ``clones_voices`` tells whether the workers speak through a service, and
+    ``traces`` records what is done for requests.
     """
 
     store: ClientStore
@@ -60,6 +62,7 @@ class Parts:
     origins: Sequence[str] = ()
     redirects: bool = False
     clones_voices: bool = False
+    traces: Traces = field(default_factory=Traces)
 
     def seen_by(self, principal: Principal, origin: Origin) -> Parts:
         """The same parts, with a store that shows this principal's jobs alone."""

@@ -129,12 +129,12 @@ def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation 
             reservation=reservation,
         ),
     )
-    with _stored(new, plan.inputs, parts.artifacts) as complete:
-        job = write(complete, parts)
-    if job.id == new.id:
-        with bound_contextvars(job=job.id):
+    with bound_contextvars(job=job_id), parts.traces.span("submit"):
+        with _stored(new, plan.inputs, parts.artifacts) as complete:
+            job = write(complete, parts)
+        if job.id == new.id:
             _log.info("Queued for %s", job.queue, extra={"prompt": plan.request.prompt})
-    else:
+    if job.id != new.id:
         _forget(complete, parts.artifacts)
     return job
 

@@ -33,6 +33,7 @@ QUIET = {
     "celery.worker.request": logging.CRITICAL,  # that a child died, with a traceback: its pool has told it
     "httpx": logging.WARNING,  # whole URLs
     "multiprocessing": logging.ERROR,  # each step of the pool
+    "opentelemetry.exporter": logging.ERROR,  # each try to reach a collector that is away
 }
 """Loggers that would mislead or tell too much, and from which level on they are heard."""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from jobs.outbound import Answer, Outbound, OutboundError
 from jobs.webhooks import Attempt, Leased, signed_headers
+from telemetry.traces import Kind, Traces
 
 USER_AGENT = "wanserve-webhooks/1"
 _SNIPPET_BYTES = 1024
@@ -42,15 +43,33 @@ class Courier:
         outbound: sends the requests, and refuses those into our own network.
         seconds: how long an attempt may take, name resolution apart.
         clock: Unix seconds, for the timestamp that is signed.
+        traces: where attempts are told of.
     """
 
-    def __init__(self, outbound: Outbound, seconds: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        outbound: Outbound,
+        seconds: float,
+        clock: Callable[[], float] = time.time,
+        traces: Traces | None = None,
+    ) -> None:
+        self._traces = traces or Traces()
         self._outbound = outbound
         self._seconds = seconds
         self._clock = clock
 
     def attempt(self, leased: Leased) -> Result:
         """Send a delivery once. Whatever the receiver does is told in the result."""
+        traces = self._traces
+        with traces.continuing(leased.delivery.traceparent), traces.span("webhook", Kind.CLIENT) as span:
+            result = self._attempt(leased, span.traceparent or leased.delivery.traceparent)
+            if result.attempt.status:
+                span.tell(http__response__status_code=result.attempt.status)
+            if not result.delivered:
+                span.fail(str(result.attempt.status or "unreachable"))
+            return result
+
+    def _attempt(self, leased: Leased, traceparent: str) -> Result:
         delivery, now, begin = leased.delivery, self._clock(), time.monotonic()
         status, error, snippet, wait = None, None, "", None
         try:
@@ -58,7 +77,7 @@ class Courier:
                 "POST",
                 delivery.url,
                 body=delivery.body.encode(),
-                headers=self._headers(leased, int(now)),
+                headers=self._headers(leased, int(now), traceparent),
                 seconds=self._seconds,
             ) as answer:
                 status, wait = answer.status, _retry_after(answer.headers.get("retry-after"), now)
@@ -75,10 +94,10 @@ class Courier:
         )
         return Result(attempt, wait)
 
-    def _headers(self, leased: Leased, timestamp: int) -> dict[str, str]:
+    def _headers(self, leased: Leased, timestamp: int, traceparent: str) -> dict[str, str]:
         delivery, endpoint = leased
         signed = signed_headers(endpoint.signing(timestamp), delivery.event_id, timestamp, delivery.body)
-        origin = {"x-request-id": delivery.request_id, "traceparent": delivery.traceparent}
+        origin = {"x-request-id": delivery.request_id, "traceparent": traceparent}
         return {
             "content-type": "application/json",
             "user-agent": USER_AGENT,

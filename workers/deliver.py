@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from threading import Event
 
 from jobs.connect import open_store, open_webhooks
@@ -9,6 +10,7 @@ from jobs.lifetime import end_with_keeper
 from jobs.outbound import Outbound
 from jobs.settings import load_settings
 from telemetry.logs import configure_logging
+from telemetry.traces import open_traces
 from workers.courier import Courier
 from workers.deliverer import Deliverer
 from workers.processes import stop_on_signals
@@ -22,13 +24,14 @@ def main() -> None:
     end_with_keeper()
     stopped = Event()
     stop_on_signals(stopped)
-    Deliverer(
-        open_webhooks(settings),
-        open_store(settings),
-        Courier(Outbound(settings.webhook_hosts), settings.webhook_seconds),
-        attempt_seconds=settings.webhook_seconds,
-        public_url=settings.public_url,
-    ).run(stopped)
+    with closing(open_traces("wanserve-deliverer")) as traces:
+        Deliverer(
+            open_webhooks(settings),
+            open_store(settings),
+            Courier(Outbound(settings.webhook_hosts), settings.webhook_seconds, traces=traces),
+            attempt_seconds=settings.webhook_seconds,
+            public_url=settings.public_url,
+        ).run(stopped)
 
 
 if __name__ == "__main__":

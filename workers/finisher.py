@@ -16,6 +16,7 @@ from jobs.artifacts import ArtifactStore
 from jobs.scratch import scratch
 from jobs.store import JobStore
 from telemetry.owners import for_owner
+from telemetry.traces import Traces
 from workers.lease import Hold
 from workers.outcome import Outcome
 from workers.upload import upload
@@ -42,7 +43,15 @@ class RawVideo:
 class Finisher:
     """Finishes videos on one thread, under the lease of their job, at most one job behind the GPU."""
 
-    def __init__(self, store: JobStore, artifacts: ArtifactStore, outcome: Outcome, encode: Encoder) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        artifacts: ArtifactStore,
+        outcome: Outcome,
+        encode: Encoder,
+        traces: Traces | None = None,
+    ) -> None:
+        self._traces = traces or Traces()
         self._store = store
         self._artifacts = artifacts
         self._outcome = outcome
@@ -53,7 +62,7 @@ class Finisher:
     def finish(self, held: Hold, video: RawVideo) -> None:
         """Take over a job from the GPU stage. Waits while the job before it is still being finished."""
         self.wait()
-        facts = copy_context()  # for its log lines
+        facts = copy_context()  # for its log lines and spans
         self._current = self._thread.submit(facts.run, self._finish, held, video)
 
     def wait(self) -> None:
@@ -67,15 +76,16 @@ class Finisher:
         self._thread.shutdown()
 
     def _finish(self, held: Hold, video: RawVideo) -> None:
-        with self._outcome.of(held), scratch("video") as folder:
+        with self._outcome.of(held), self._traces.span("finish"), scratch("video") as folder:
             file = folder / "video.mp4"
             metrics = dict(video.metrics)
             held.report("encoding")
-            metrics["encode_seconds"] = _seconds(
-                lambda: self._encode(video.frames, file, video.fps, video.audio)
+            metrics["encode_seconds"] = self._seconds(
+                "encode", lambda: self._encode(video.frames, file, video.fps, video.audio)
             )
             key, sha256 = f"{held.lease.job_id}/{held.lease.attempt}.mp4", _sha256(file)
-            metrics["upload_seconds"] = _seconds(
+            metrics["upload_seconds"] = self._seconds(
+                "store",
                 lambda: upload(
                     self._artifacts,
                     key,
@@ -83,7 +93,7 @@ class Finisher:
                     sha256,
                     still_wanted=lambda: held.report("uploading"),
                     about=video.about,
-                )
+                ),
             )
             result = _result(video, metrics) | {
                 "artifact": key,
@@ -95,7 +105,14 @@ class Finisher:
                 *(metrics["encode_seconds"], result["size"] / 1e6, metrics["upload_seconds"]),
                 extra=for_owner(),
             )
-            self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
+            with self._traces.span("publish"):
+                self._outcome.end(held, lambda: self._store.succeed(held.lease, result))
+
+    def _seconds(self, name: str, work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        with self._traces.span(name):
+            work()
+        return time.perf_counter() - start
 
 
 def _result(video: RawVideo, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -115,9 +132,3 @@ def _result(video: RawVideo, metrics: dict[str, Any]) -> dict[str, Any]:
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

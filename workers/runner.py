@@ -16,6 +16,7 @@ from jobs.facts import facts_of
 from jobs.state import Job
 from jobs.store import JobStore
 from telemetry.owners import for_owner
+from telemetry.traces import Kind, Traces
 from wan_models.errors import DeviceFaultError, DeviceMemoryError, GenerationError
 from wan_models.pipeline import OnPreview, Run
 from wan_models.registry import Registry
@@ -53,7 +54,9 @@ class Runner:
         inputs: JobInputs,
         checkpointing: Checkpointing,
         previews: Callable[[Hold], Previews],
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces or Traces()
         self._worker = worker
         self._store = store
         self._registry = registry
@@ -76,12 +79,15 @@ class Runner:
         """
         if not self._recovery.pause():
             return  # the relay will send another message
-        nonce = uuid4().hex  # by which a claim whose answer got lost is known again
+        asked_at, nonce = time.time(), uuid4().hex  # by which a claim whose answer got lost is known again
         job = insist(lambda: self._store.claim(queue, self._worker, nonce), _PATIENCE_SECONDS)
         if job is None:
             _log.debug("No job of %s is there to be claimed", queue)
             return
-        with bound_contextvars(**facts_of(job)):
+        with bound_contextvars(**facts_of(job)), self._traces.continuing(job.traceparent):
+            now = time.time()
+            self._traces.record("queue", now - _waited(job), now)
+            self._traces.record("claim", asked_at, now)
             self._run(job)
 
     def _run(self, job: Job) -> None:
@@ -89,7 +95,8 @@ class Runner:
         _log.info("Attempt %d at %s begins", job.attempt, job.queue)
         with self._outcome.of(held):
             try:
-                video = self._make(job, held)
+                with self._traces.span("run", Kind.CONSUMER):
+                    video = self._make(job, held)
             finally:
                 self._registry.clean()
             self._recovery.succeeded()
@@ -149,14 +156,18 @@ class Runner:
     def _call(self, request: VideoRequest, run: Run) -> RawVideo:
         registry, start = self._registry, time.perf_counter()
         loads, evictions = registry.loads, registry.evictions
-        pipeline = registry.load(request.task)
+        with self._traces.span("load") as span:
+            span.tell(wanserve__task=request.task)
+            pipeline = registry.load(request.task)
         metrics = {
             "load_seconds": time.perf_counter() - start,
             "models_loaded": registry.loads - loads,
             "models_evicted": registry.evictions - evictions,
         }
         start = time.perf_counter()
-        generated = pipeline.generate(request, run)
+        with self._traces.span("generate") as span:
+            span.tell(wanserve__task=request.task, wanserve__steps=request.sample_steps)
+            generated = pipeline.generate(request, run)
         frames, seconds = generated.frames.shape[0], time.perf_counter() - start
         _log.info("Made %d frames in %.1f s", frames, seconds, extra=for_owner())
         metrics |= generated.metrics
@@ -174,6 +185,12 @@ def _request(job: Job) -> VideoRequest:
         return VideoRequest.model_validate(job.spec)
     except ValidationError as error:
         raise GenerationError("This version of the worker cannot read the job's request.") from error
+
+
+def _waited(job: Job) -> float:
+    """How long the attempt that just began was waited for, in seconds by the store's clock."""
+    *before, attempt = job.attempts
+    return attempt.started_at - ((before[-1].ended_at if before else None) or job.created_at)
 
 
 def _about(job: Job) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from celery import signals
 from celery.utils.log import get_multiprocessing_logger
@@ -20,6 +20,7 @@ from jobs.lifetime import end_with_keeper
 from jobs.settings import load_settings
 from telemetry.logs import configure_logging, share_logging
 from telemetry.owners import telling_owners
+from telemetry.traces import open_traces
 from wan_models.engines import read_engines
 from wan_models.errors import ModelsError
 from wan_models.registry import Registry
@@ -54,6 +55,7 @@ class Child:
         from wan_models.pipelines.video import write_mp4  # noqa: PLC0415 - see above
 
         self._open = ExitStack()
+        traces = self._open.enter_context(closing(open_traces("wanserve-worker", worker)))
         artifacts = open_artifacts(settings)
         store = open_store(settings, artifacts)
         keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
@@ -71,7 +73,7 @@ class Child:
             read_engines(settings.engines),
         )
         _preload(registry, settings.preloaded(queues))
-        finisher = Finisher(store, artifacts, outcome, write_mp4)
+        finisher = Finisher(store, artifacts, outcome, write_mp4, traces)
         self._open.callback(finisher.close)
         self.runner = Runner(
             worker=worker,
@@ -85,6 +87,7 @@ class Child:
             inputs=JobInputs(artifacts, _speaker(settings)),
             checkpointing=checkpointing,
             previews=lambda held: Previews(held.lease.job_id, artifacts, drawer, held.note_preview),
+            traces=traces,
         )
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from api.settings import GatewaySettings
 from jobs.connect import open_artifacts, open_store
 from jobs.errors import JobsError
 from jobs.settings import explain
+from telemetry.traces import ENDPOINTS, INSTALL
 from wan_models.catalog import CATALOG
 from wan_models.models_dir import installed_models
 from wan_models.options import MAGNITUDES, MEASURABLE_TASKS, PARALLEL_TASKS
@@ -194,6 +196,27 @@ def check_port(settings: GatewaySettings) -> Iterator[Finding]:
         yield Finding(Verdict.FAULT, f"port {settings.port}", message)
 
 
+def check_traces(_: GatewaySettings) -> Iterator[Finding]:
+    """The collector of traces, where one is named: it answers, and there is something to send to it."""
+    name = next((name for name in ENDPOINTS if os.environ.get(name)), None)
+    if name is None:
+        return
+    if not all(importlib.util.find_spec(package) for package in ("opentelemetry", "opentelemetry.sdk")):
+        yield Finding(Verdict.FAULT, "traces", f"{name} is set, but nothing can send them: {INSTALL}")
+        return
+    base = os.environ[name].rstrip("/")
+    url = base if name == ENDPOINTS[0] else f"{base}/v1/traces"
+    try:  # no spans at all are a request as well
+        answer = httpx.post(url, headers={"content-type": "application/x-protobuf"}, timeout=3)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        message = (
+            f"the collector does not answer ({error}). {name} names its port for OTLP over HTTP, often 4318"
+        )
+        yield Finding(Verdict.FAULT, "traces", message)
+        return
+    yield Finding(Verdict.FINE, "traces", f"the collector answers {answer.status_code}")
+
+
 def check_voice(settings: GatewaySettings) -> Iterator[Finding]:
     """What speaks the texts of speech-to-video."""
     if settings.tts_url:
@@ -241,6 +264,7 @@ CHECKS: tuple[Check, ...] = (
     check_gpus,
     check_models,
     check_port,
+    check_traces,
     check_voice,
     check_acceleration,
 )

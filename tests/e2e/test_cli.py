@@ -115,11 +115,13 @@ def test_the_doctor_names_each_fault_of_a_broken_setup(tmp_path: Path):
         S3_SECRET_KEY="b",
         DATA_DIR=str(tmp_path),
         HOST="192.0.2.1",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}",
     )
     assert broken.returncode == 1
     for part in ("redis", "artifacts", "models", "port 8004"):
         assert f"FAIL {part}" in broken.stdout, broken.stdout
-    assert "4 of these need mending" in broken.stderr
+    assert "FAIL traces" in broken.stdout
+    assert "5 of these need mending" in broken.stderr
     assert "ok   speech     eSpeak NG speaks texts" in broken.stdout  # by the library of the wheel
 
 

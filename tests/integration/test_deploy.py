@@ -2,9 +2,11 @@
 
 import socket
 import subprocess
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
@@ -34,3 +36,15 @@ def test_a_redis_of_ones_own_starts_with_our_configuration_and_is_durable(tmp_pa
         finally:
             process.terminate()
     assert found == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+
+
+@pytest.mark.parametrize("image", ["gateway", "wan"])
+def test_every_package_of_ours_reaches_the_images(image):
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())
+    packages = [name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]]
+    sent = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    steps = (DEPLOY / f"Dockerfile.{image}").read_text().splitlines()
+    assert len(packages) > 5
+    for package in packages:
+        assert f"!{package}" in sent
+        assert f"COPY {package} {package}" in steps
