@@ -22,10 +22,12 @@ _PASSED_ON = (
     "prefer",
     "range",
     "if-none-match",
+    "traceparent",
+    "x-request-id",
 )
 _PASSED_BACK = (
     *("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified"),
-    *("location", "retry-after", "preference-applied"),
+    *("location", "retry-after", "preference-applied", "x-request-id"),
 )
 _DOWN = frozenset({502, 503, 504})
 

@@ -129,9 +129,15 @@ def test_jobs_go_where_workers_are_free_and_to_another_site_when_one_dies(sites,
     second.gateway.wait()
     assert execute(front)["installation"] == first.url
     direct = front.post(
-        "/generate/text-to-video", json={"prompt": "a fox", "size": "128*64", "frame_num": 17}
+        "/generate/text-to-video",
+        json={"prompt": "a fox", "size": "128*64", "frame_num": 17},
+        headers={"x-request-id": "r-1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"},
     )
-    assert direct.status_code == 202
+    assert (direct.status_code, direct.headers["x-request-id"]) == (202, "r-1")
+    written = first.store.get(direct.json()["id"])
+    assert (written.request_id, written.traceparent.split("-")[1]) == ("r-1", "a" * 32)
+    log = front.get(f"/jobs/{written.id}/logs").raise_for_status().json()
+    assert [line["message"] for line in log["lines"]] == ["Queued"]
     assert front.get("/health").json() == {
         "status": "degraded",
         "installations": {first.url: True, second.url: False},

@@ -179,6 +179,13 @@ def test_what_failed_on_the_engine_fails_here_with_its_reason(server):
         generate(server)
 
 
+def test_the_reason_does_not_repeat_the_prompt_which_no_log_should_hold(server):
+    prompt = WAYS["t2v-A14B"].request().prompt
+    server.error = f"Not allowed: '{prompt}'"
+    with pytest.raises(GenerationError, match=r"The engine failed: Not allowed: '\[prompt\]'"):
+        generate(server)
+
+
 def test_a_request_that_is_refused_fails_with_the_reason(server):
     server.refusals = [422]
     with pytest.raises(GenerationError, match=r"The engine refuses the request \(422\): Not now"):

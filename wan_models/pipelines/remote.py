@@ -106,7 +106,7 @@ class _Conversation:
                 answer = httpx.get(elsewhere, timeout=_TIMEOUT)  # without the key, which is the engine's
         if not answer.is_success:
             raise GenerationError(
-                f"The engine does not give its video ({answer.status_code}): {_said(answer)}"
+                f"The engine does not give its video ({answer.status_code}): {_said(answer, self._request)}"
             )
         if len(answer.content) > _MAX_BYTES:
             raise GenerationError("The engine's video is too large.")
@@ -116,7 +116,9 @@ class _Conversation:
         arguments = creation(self._engine, self._request, self._run.inputs)
         answer = self._ask("POST", "/videos", **arguments)
         if not answer.is_success:
-            raise GenerationError(f"The engine refuses the request ({answer.status_code}): {_said(answer)}")
+            raise GenerationError(
+                f"The engine refuses the request ({answer.status_code}): {_said(answer, self._request)}"
+            )
         name = str(_json(answer).get("id") or "")
         if not name.replace("-", "").replace("_", "").isalnum():
             raise GenerationError("The engine does not say how its video is called.")
@@ -142,7 +144,7 @@ class _Conversation:
         if answer.status_code == _NOT_FOUND:
             raise EngineUnavailableError("The engine has forgotten the video; it was started anew.")
         if not answer.is_success or told.get("status") in ("failed", "cancelled", "deleted"):
-            raise GenerationError(f"The engine failed: {_said(answer)}")
+            raise GenerationError(f"The engine failed: {_said(answer, self._request)}")
         return told
 
     def _report(self, told: dict[str, Any]) -> None:
@@ -204,12 +206,15 @@ def _json(answer: httpx.Response) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _said(answer: httpx.Response) -> str:
-    """What an engine says went wrong, in OpenAI's shape, FastAPI's, or none."""
+def _said(answer: httpx.Response, request: VideoRequest) -> str:
+    """What an engine says went wrong, in OpenAI's shape, FastAPI's, or none. Prompts are not repeated."""
     told = _json(answer)
     error = told.get("error") or told.get("detail") or told.get("message")
     text = error.get("message") if isinstance(error, dict) else error
-    return str(text or answer.text)[:_SNIPPET_CHARACTERS]
+    said = str(text or answer.text)
+    for prompt in filter(None, (request.prompt, request.negative_prompt)):
+        said = said.replace(prompt, "[prompt]")
+    return said[:_SNIPPET_CHARACTERS]
 
 
 def _read(content: bytes) -> EncodedVideo:
