@@ -242,7 +242,7 @@ class Job:
     attempts: tuple[Attempt, ...] = ()  # oldest first, with the running one
     timeout: float | None = None  # seconds that one attempt may take
     pace_key: str = ANY_KIND  # until it is final
-    ahead: int | None = None  # jobs that its queue takes before it, while it stands in line
+    ahead: int | None = None  # of those in line, how many may start before it; None while it is not
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None  # set if and only if completed
     error: JobError | None = None  # the job's, or the latest failed attempt's

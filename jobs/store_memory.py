@@ -533,7 +533,11 @@ class MemoryJobStore:
     def _with_place(self, job: Job) -> Job:
         if not _stands_in_line(job):
             return replace(job, ahead=None)
-        return replace(job, ahead=[other.id for other in self._waiting(job.queue)].index(job.id))
+        line = self._waiting(job.queue)
+        own = [other for other in line if other.tenant == job.tenant]
+        room, before = self._room(job.tenant, JobState.IN_PROGRESS), own.index(job)
+        held = room is not None and before >= room
+        return replace(job, ahead=len(line) - len(own) + before if held else line.index(job))
 
     def _waiting(self, queue: str) -> list[Job]:
         """The jobs that stand in line, in the order they are taken."""

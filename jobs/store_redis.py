@@ -110,7 +110,7 @@ class RedisJobStore:
 
     def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
         lease = _ms(self._policy.lease_seconds)
-        answer = self._run("claim", queue, worker, lease, nonce or uuid4().hex, self._caps)
+        answer = self._run("claim", queue, worker, lease, nonce or uuid4().hex)
         return None if answer[0] == b"refused" else job_of(answer)
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
@@ -168,7 +168,7 @@ class RedisJobStore:
         return [job_of(answer) for answer in self._call("promote", limit)[1:]]
 
     def claimable(self, queue: str) -> int:
-        return int(self._call("claimable", queue, self._caps)[1])
+        return int(self._call("claimable", queue)[1])
 
     def outdated(self, limit: int = 100) -> list[str]:
         return _texts(self._call("outdated", limit)[1])
@@ -223,7 +223,7 @@ class RedisJobStore:
             page = list(islice(merge(*ranges.execute(), reverse=not oldest_first), limit))
             records = self._redis.pipeline(transaction=False)
             for job_id in page:
-                self._script(keys=[self._prefix], args=["get", self._time(), job_id], client=records)
+                self._run("get", job_id, client=records)
             # A job removed between the index and the record is refused here, and left out.
             return [job_of(answer) for answer in records.execute() if answer[0] == b"ok"]
 
@@ -278,7 +278,7 @@ class RedisJobStore:
         }
         if new.timeout is not None:
             record["timeout"] = str(_ms(new.timeout))
-        told: dict[str, Any] = {"record": record, "caps": self._caps, "reuse": new.reuse}
+        told: dict[str, Any] = {"record": record, "reuse": new.reuse}
         if new.hook:
             told["hook"] = json.dumps(new.hook.told())
         told |= {name: most for name, most in _conditions(new.admission).items() if most is not None}
@@ -298,9 +298,10 @@ class RedisJobStore:
             _raise_refusal(verb, args, answer[1].decode(), answer[2].decode())
         return answer
 
-    def _run(self, verb: str, *args: str | int) -> list[Any]:
+    def _run(self, verb: str, *args: str | int, client: Redis | None = None) -> list[Any]:
+        told = [verb, self._time(), self._caps, *args]
         with unavailable():
-            answer: list[Any] = self._script(keys=[self._prefix], args=[verb, self._time(), *args])
+            answer: list[Any] = self._script(keys=[self._prefix], args=told, client=client)
         return answer
 
     def _time(self) -> str | int:

@@ -1,7 +1,7 @@
 -- Every write to a job, and the reads that must be one snapshot. One call, one verb, atomically.
 --
 -- KEYS[1]  P, the prefix of every key below
--- ARGV     verb, now (Unix milliseconds; '' for the server's own clock), then the verb's arguments
+-- ARGV     verb, now (Unix milliseconds; '' for the server's own clock), everybody's caps, the verb's arguments
 -- Returns  {'ok', …}, of a submit that wrote {'new', its time, jobs ahead}, or {'refused', why, state}
 --
 -- P job:{id}        HASH    the record's small fields; each under 64 bytes, so that it stays a listpack
@@ -39,7 +39,7 @@
 -- Put in front when the script is loaded: ALLOWED["verb source target"], the transition table of state.py, and
 -- NUDGE, the shape of a message, of dispatch.py.
 
-local P, VERB = KEYS[1], ARGV[1]
+local P, VERB, CAPS = KEYS[1], ARGV[1], ARGV[3]
 local now = tonumber(ARGV[2])
 if not now then
   local time = redis.call('TIME')
@@ -85,14 +85,36 @@ local function erase(job, ...)
   redis.call('HDEL', key('job', job.id), ...)
 end
 
+-- How many more of a tenant's jobs may be in a state, by its own caps or else by those of everybody.
+local function room(tenant, state)
+  local own = redis.call('HGET', P .. 'caps', tenant)
+  local most = cjson.decode(own or CAPS)[state]
+  if not most then return math.huge end
+  local taken = 0
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    taken = taken + redis.call('ZCARD', index(tenant, { queue = queue }, state))
+  end
+  return math.max(0, most - taken)
+end
+
+-- How many of the jobs that stand in line may start before this one, or false if it does not. What waits for its
+-- tenant's cap may be passed by everybody else's.
+local function ahead(job)
+  local ready, own = key('ready', job.queue), key('ready', job.queue .. ':' .. job.tenant)
+  local before = redis.call('ZRANK', own, job.id)
+  if not before then return false end
+  if before < room(job.tenant, 'in_progress') then return redis.call('ZRANK', ready, job.id) end
+  return redis.call('ZCARD', ready) - redis.call('ZCARD', own) + before
+end
+
 -- The snapshot a caller gets: the record, its documents, and its place in the queue.
 local function view(job)
-  local flat, ahead, attempts = {}, false, false
+  local flat, place, attempts = {}, false, false
   for name, value in pairs(job) do flat[#flat + 1], flat[#flat + 2] = name, value end
-  if job.state == 'queued' then ahead = redis.call('ZRANK', key('ready', job.queue), job.id) end
+  if job.state == 'queued' then place = ahead(job) end
   if job.attempt ~= '0' then attempts = redis.call('LRANGE', key('attempts', job.id), 0, -1) end
   local spec, outcome = redis.call('GET', key('spec', job.id)), redis.call('GET', key('outcome', job.id))
-  return { 'ok', flat, spec, outcome, ahead, attempts }
+  return { 'ok', flat, spec, outcome, place, attempts }
 end
 
 local function emit(job, type, data)
@@ -283,18 +305,6 @@ local function promote(limit)
   return jobs
 end
 
--- How many more of a tenant's jobs may be in a state, by its own caps or else by those of everybody.
-local function room(tenant, state, everybodys)
-  local own = redis.call('HGET', P .. 'caps', tenant)
-  local most = cjson.decode(own or everybodys)[state]
-  if not most then return math.huge end
-  local taken = 0
-  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
-    taken = taken + redis.call('ZCARD', index(tenant, { queue = queue }, state))
-  end
-  return math.max(0, most - taken)
-end
-
 -- What a client's key stands for until its time is over, or nil: {ends, token} while it is reserved, and
 -- {ends, token, fingerprint, job} once it was used.
 local function key_entry(name)
@@ -339,7 +349,7 @@ end
 -- The refusal of a new job by one of its conditions, or nil.
 local function turned_away(new, queue, tenant)
   local ready, last = key('ready', queue), int(CLASS[new.record.priority] + now)
-  if room(tenant, 'queued', new.caps) == 0 then return { 'refused', 'cap', '' } end
+  if room(tenant, 'queued') == 0 then return { 'refused', 'cap', '' } end
   if new.longest and redis.call('ZCARD', ready) >= new.longest then return { 'refused', 'full', '' } end
   if new.most_ahead and redis.call('ZCOUNT', ready, '-inf', last) > new.most_ahead then
     return { 'refused', 'late', '' }
@@ -374,7 +384,7 @@ function verbs.submit(id, queue, tenant, spec, told)
   redis.call('SADD', P .. 'queues', queue)
   use_key(new, tenant, id)
   move(job, 'submit', 'queued', { by = 'submit' })
-  return { 'new', now, redis.call('ZRANK', key('ready', queue), id) }
+  return { 'new', now, ahead(job) }
 end
 
 function verbs.reserve(tenant, name, token, milliseconds)
@@ -426,7 +436,7 @@ local function expire(job)
   return view(job)
 end
 
-function verbs.claim(queue, worker, lease, nonce, caps)
+function verbs.claim(queue, worker, lease, nonce)
   local again = claimed(worker, nonce)
   if again then return view(again) end
   promote(PROMOTED)
@@ -438,7 +448,7 @@ function verbs.claim(queue, worker, lease, nonce, caps)
     local job = fetch(id)
     if not job then
       dequeue(queue, tenant, id) -- its record was deleted by hand
-    elseif room(tenant, 'in_progress', caps) == 0 then
+    elseif room(tenant, 'in_progress') == 0 then
       passed_over = passed_over + 1
     elseif job.deadline and job.attempt == '0' and tonumber(job.deadline) <= now then
       expire(job) -- a job that ran before has no deadline left to miss
@@ -560,12 +570,12 @@ function verbs.promote(limit)
   return answers
 end
 
-function verbs.claimable(queue, caps)
+function verbs.claimable(queue)
   local jobs = 0
   for _, head in ipairs(redis.call('ZRANGE', key('heads', queue), 0, -1)) do
     local tenant = head:match(' (%S+)$')
     local waiting = redis.call('ZCARD', key('ready', queue .. ':' .. tenant))
-    jobs = jobs + math.min(waiting, room(tenant, 'in_progress', caps))
+    jobs = jobs + math.min(waiting, room(tenant, 'in_progress'))
   end
   return { 'ok', jobs }
 end
@@ -640,4 +650,4 @@ function verbs.get(id)
   return view(job)
 end
 
-return verbs[VERB](unpack(ARGV, 3))
+return verbs[VERB](unpack(ARGV, 4))

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.errors import (
     GpuTimeSpentError,
@@ -843,6 +845,57 @@ class TestCaps:
             store.set_caps("rich", None)
             submitted(store, 5, tenant="rich")
             assert taken(store) == []
+
+
+class TestPosition:
+    @pytest.fixture
+    def line(self, store) -> list[str]:
+        """Two jobs of a tenant that has another one running, and one of somebody else's between them."""
+        store.set_caps("acme", Caps(in_progress=1))
+        claimed(store, 1, tenant="acme")
+        return [submitted(store, n, tenant=t).id for n, t in ((2, "acme"), (3, "other"), (4, "acme"))]
+
+    def positions(self, store, line) -> list[int | None]:
+        return [store.get(job_id).ahead for job_id in line]
+
+    def test_of_a_job_that_its_cap_holds_back_lets_everybody_else_pass(self, store, line):
+        assert self.positions(store, line) == [1, 1, 2]
+        assert submitted(store, 5, tenant="other").ahead == 3
+        assert self.positions(store, line) == [2, 1, 3]
+        assert submitted(store, 6, tenant="acme").ahead == 4
+
+    def test_is_the_place_in_line_as_far_as_the_cap_has_room(self, store, line):
+        store.set_caps("acme", Caps(in_progress=2))
+        assert self.positions(store, line) == [0, 1, 2]
+        store.set_caps("acme", Caps(in_progress=3))
+        assert self.positions(store, line) == [0, 1, 2]
+        store.set_caps("acme", None)
+        assert [job.ahead for job in store.find(JobFilter(state=JobState.QUEUED))] == [2, 1, 0]
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        new=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Priority)), min_size=2, max_size=9),
+        running=st.integers(0, 4),
+        caps=st.fixed_dictionaries({tenant: st.sampled_from([None, 1, 2]) for tenant in "abc"}),
+        luck=st.randoms(use_true_random=False),
+    )
+    def test_never_promises_too_early(self, new, running, caps, luck):
+        """Whatever ends when: no more jobs start before one than it was told of."""
+        store = MemoryJobStore(POLICY, Clock())
+        for tenant, most in caps.items():
+            store.set_caps(tenant, Caps(in_progress=most))
+        for number, (tenant, priority) in enumerate(new):
+            submitted(store, number, tenant=tenant, priority=priority)
+        leases = [job.lease for _ in range(running) if (job := store.claim(QUEUE, "w1"))]
+        told = {job.id: job.ahead or 0 for job in store.find(JobFilter(state=JobState.QUEUED))}
+        started = list[str]()
+        while len(started) < len(told):
+            if leases and luck.random() < 0.5:
+                store.succeed(leases.pop(luck.randrange(len(leases))), {})
+            elif job := store.claim(QUEUE, "w1"):
+                leases.append(job.lease)
+                started.append(job.id)
+        assert all(started.index(job_id) <= ahead for job_id, ahead in told.items())
 
 
 class TestIdempotency:

@@ -218,7 +218,16 @@ class Machine(RuleBasedStateMachine):
     def the_queue_is_in_order_without_gaps(self):
         line = [job for job in self.queued() if job.not_before is None]
         line.sort(key=lambda job: (list(Priority).index(job.priority), job.created_at, job.id))
-        assert [job.ahead for job in line] == list(range(len(line)))
+        assert [job.ahead for job in line] == [self.most_ahead(job, line) for job in line]
+
+    def most_ahead(self, job: Job, line: list[Job]) -> int:
+        """How many may start before it: those in front, and all of other tenants while its cap holds it."""
+        own = [other for other in line if other.tenant == job.tenant]
+        running = self.reference.count(JobFilter(tenant=job.tenant, state=JobState.IN_PROGRESS))
+        most = self.most.get(job.tenant)
+        if most is None or running + own.index(job) < most:
+            return line.index(job)
+        return len(line) - len(own) + own.index(job)
 
     @invariant()
     def a_job_waits_after_a_failed_attempt_alone_and_then_stands_in_no_line(self):
