@@ -17,7 +17,7 @@ _MEASURED = {
     "encode_seconds": "wanserve_encode_seconds",
     "upload_seconds": "wanserve_upload_seconds",
 }
-# A rate tells nothing of a counter's first step unless it was there before: those that alerts look at are.
+# A rate misses a counter's first step unless it was told before: all are, and of the outcomes these.
 _WATCHED = ("completed", "worker_lost", "device_fault", "artifact_store_unavailable")
 
 
@@ -31,6 +31,7 @@ class AttemptMetrics(Collector):
 
     def __init__(self, host: str, queues: Sequence[str] = ()) -> None:
         self._at_host = f"@{host}"
+        self._queues = queues
         self._registry = CollectorRegistry()
         self._attempts = Counter(
             "wanserve_attempts",
@@ -38,17 +39,15 @@ class AttemptMetrics(Collector):
             ["queue", "outcome"],
             registry=self._registry,
         )
+        for queue in queues:
+            for outcome in _WATCHED:
+                self._attempts.labels(queue, outcome)
         self._retries = self._counter("wanserve_retries", "Attempts that failed and are followed by another.")
         self._rescues = self._counter(
             "wanserve_rescues", "Jobs of any machine that were rescued here, their worker having gone silent."
         )
         self._loads = self._counter("wanserve_model_loads", "Models that jobs had to wait for.")
         self._evictions = self._counter("wanserve_model_evictions", "Models that went to make room for them.")
-        for queue in queues:
-            for counter in (self._retries, self._rescues, self._loads, self._evictions):
-                counter.labels(queue)
-            for outcome in _WATCHED:
-                self._attempts.labels(queue, outcome)
         self._load = self._histogram(
             "wanserve_model_load_seconds", "Of those models, all of a job's.", _SECONDS
         )
@@ -88,10 +87,16 @@ class AttemptMetrics(Collector):
         self._rescues.labels(job.queue).inc()
 
     def _counter(self, name: str, meaning: str) -> Counter:
-        return Counter(name, meaning, ["queue"], registry=self._registry)
+        counter = Counter(name, meaning, ["queue"], registry=self._registry)
+        for queue in self._queues:
+            counter.labels(queue)
+        return counter
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, meaning, ["queue"], registry=self._registry, buckets=buckets)
+        histogram = Histogram(name, meaning, ["queue"], registry=self._registry, buckets=buckets)
+        for queue in self._queues:
+            histogram.labels(queue)
+        return histogram
 
 
 def _just_ended(job: Job) -> Attempt | None:

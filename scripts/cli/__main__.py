@@ -6,11 +6,11 @@ import click
 
 from api.version import VERSION
 from scripts.cli.api_client import ApiClient
-from scripts.cli.doctor import doctor
 from scripts.cli.jobs import cancel, jobs, logs, models, watch
 from scripts.cli.make import generate
 from scripts.cli.service import backup, keys, restore, tenants, up
 from scripts.cli.workers import workers
+from scripts.doctor.command import doctor
 from scripts.simulate.command import simulate
 
 

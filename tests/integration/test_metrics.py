@@ -162,7 +162,7 @@ def test_what_a_warm_model_took_to_load_is_no_load(store, clock):
     told = {"load_seconds": 0.0, "models_loaded": 0, "models_evicted": 0}
     metrics.observe(store.succeed(claim(store).lease, {"metrics": told}))
     assert samples(metrics)["wanserve_model_loads_total", QUEUE] == 0
-    assert ("wanserve_model_load_seconds_count", QUEUE) not in samples(metrics)
+    assert samples(metrics)["wanserve_model_load_seconds_count", QUEUE] == 0
 
 
 def test_rescues_are_counted_by_whoever_made_them_whosever_the_worker_was(store, clock, redis_url):
@@ -184,6 +184,7 @@ def test_every_outcome_that_an_alert_looks_at_is_told_from_the_start():
     named = {code for names in re.findall(r'outcome=~?"([^"]*)"', rules) for code in names.split("|")}
     assert named
     assert all(("wanserve_attempts_total", code, QUEUE) in told for code in named)
+    assert told["wanserve_wait_seconds_count", QUEUE] == told["wanserve_retries_total", QUEUE] == 0
 
 
 def test_news_of_jobs_arrive_as_they_end(redis_url, store):
