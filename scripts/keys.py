@@ -76,8 +76,8 @@ COMMANDS: Mapping[str, Callable[[KeyStore, Namespace], None]] = {
 }
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m scripts.keys", description=__doc__)
+def _parser(prog: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("create", help="make a key and print its token")
     making.add_argument("name", help="what the key is for")
@@ -93,9 +93,9 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run one command."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str], prog: str = "python -m scripts.keys") -> None:
+    """Run one command; ``prog`` is what it was called as."""
+    options = _parser(prog).parse_args(arguments)
     settings = load_settings(JobsSettings)
     try:
         with reachable(settings):

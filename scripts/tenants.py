@@ -90,8 +90,8 @@ COMMANDS: Mapping[str, Callable[[JobsSettings, Namespace], None]] = {
 }
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m scripts.tenants", description=__doc__)
+def _parser(prog: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list the tenants that have keys or limits of their own")
     setting = commands.add_parser(
@@ -109,9 +109,9 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run one command."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str], prog: str = "python -m scripts.tenants") -> None:
+    """Run one command; ``prog`` is what it was called as."""
+    options = _parser(prog).parse_args(arguments)
     settings = load_settings(JobsSettings)
     try:
         with reachable(settings):

@@ -17,6 +17,10 @@ _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 60.0  # for a service that restarts while a job is watched
 
 
+class AwayError(click.ClickException):
+    """The service does not answer, or not just now. Asking again may help."""
+
+
 class ApiClient:
     """Speaks to one service. Every failure is a ClickException that says what to do."""
 
@@ -38,10 +42,12 @@ class ApiClient:
         try:
             answer = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            raise click.ClickException(
+            raise AwayError(
                 f"{self.url} does not answer ({error}). Start it with `wanserve up`, or name another "
                 "with --url or WANSERVE_URL."
             ) from error
+        if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise AwayError(_explain(answer))
         if answer.is_error:
             raise click.ClickException(_explain(answer))
         return answer.json() if answer.content else None
@@ -57,7 +63,7 @@ class ApiClient:
         while True:
             try:
                 job = self.job(job_id)
-            except click.ClickException:
+            except AwayError:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > _PATIENCE_SECONDS:
                     raise
@@ -94,10 +100,9 @@ def _explain(answer: httpx.Response) -> str:
     """The service's own words for what is wrong."""
     try:
         problem: Mapping[str, Any] = answer.json()
-        fields = [f"{fault['field']}: {fault['message']}" for fault in problem.get("errors", [])]
-        return "\n  ".join(
-            [str(problem["detail"]), *(line for line in fields if line not in problem["detail"])]
-        )
+        detail, faults = str(problem["detail"]), problem.get("errors", [])
+        more = [f"{one['field']}: {one['message']}" for one in faults if one["message"] not in detail]
+        return "\n  ".join([detail, *more])
     except (ValueError, KeyError, TypeError):
         return f"The service answered {answer.status_code} {answer.reason_phrase}."
 

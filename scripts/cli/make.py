@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ from scripts.cli.api_client import ApiClient, pass_api
 from scripts.cli.progress import show_until_final
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _saved_in(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    """Told before a GPU has worked for it for minutes."""
+    if file and not os.access(file.absolute().parent, os.W_OK):
+        raise click.BadParameter(f"Nothing can be saved in {file.absolute().parent}.")
+    return file
 
 
 @click.command()
@@ -27,7 +35,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--negative", "negative_prompt", help="What to avoid.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
 @click.option("--wait/--no-wait", default=None, help="Stay until the video is there; -o means --wait.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Save the video here.")
+@click.option(
+    *("-o", "--output"),
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_saved_in,
+    help="Save the video here.",
+)
 @pass_api
 def generate(
     api: ApiClient,
@@ -45,13 +58,15 @@ def generate(
 
     With --image the video begins with that picture; with --audio or --say as well, the person in it speaks.
     """
+    if output and wait is False:
+        raise click.UsageError("-o waits for the video, and --no-wait does not: leave one of them out.")
     given = {name: value for name, value in fields.items() if value is not None}
     if say:
         given |= {"enable_tts": True, "tts_text": say}
     kind = _kind(image, audio, say, given.get("task"))
     job = _submit(api, f"/generate/{kind}", {"prompt": prompt, **given}, {"image": image, "audio": audio})
     click.echo(f"{job['id']}  {job['task']}  {job['status']}", err=True)
-    if not (wait or (wait is None and output)):
+    if not (wait or output):
         click.echo(job["id"])
         return
     job = show_until_final(api, job["id"])

@@ -28,14 +28,14 @@ def up() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def keys(arguments: tuple[str, ...]) -> None:
     """Make, list and revoke API keys: `wanserve keys --help`."""
-    key_commands.main(arguments)
+    key_commands.main(arguments, "wanserve keys")
 
 
 @click.command(context_settings=_PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def tenants(arguments: tuple[str, ...]) -> None:
-    """Show and set the limits of tenants: `wanserve tenants --help`."""
-    tenant_commands.main(arguments)
+    """Show and set limits and retention of tenants: `wanserve tenants --help`."""
+    tenant_commands.main(arguments, "wanserve tenants")
 
 
 @click.command()

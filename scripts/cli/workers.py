@@ -11,9 +11,12 @@ from jobs.connect import open_store
 from jobs.embedded import broker_url
 from jobs.errors import JobsError
 from jobs.settings import JobsSettings, load_settings
-from jobs.state import Worker
+from jobs.state import JobFilter, JobState, Worker
+from jobs.store import JobStore
 
 _ANSWER_SECONDS = 3.0
+_LOOK_SECONDS = 1.0
+_MOST_JOBS = 1000
 
 
 @click.group()
@@ -23,11 +26,17 @@ def workers() -> None:
 
 @workers.command(name="list")
 def show() -> None:
-    """List the workers heard of lately."""
-    table = Table("worker", "queues", "last heard of")
-    now, found = _workers()
+    """List the workers heard of lately: what each is busy with, and whether it takes more."""
+    table = Table("worker", "queues", "busy with", "takes jobs", "last heard of")
+    store, found = _workers()
+    busy = {job.worker: job.id for job in store.find(JobFilter(state=JobState.IN_PROGRESS), _MOST_JOBS)}
+    consumed = _celery().control.inspect(timeout=_LOOK_SECONDS).active_queues() or {}
     for worker in found:
-        table.add_row(worker.name, ", ".join(worker.queues), f"{now - worker.seen_at:.0f} s ago")
+        takes = "does not answer"
+        if worker.name in consumed:
+            takes = "yes" if consumed[worker.name] else "drained"
+        seconds = f"{store.now() - worker.seen_at:.0f} s ago"
+        table.add_row(worker.name, ", ".join(worker.queues), busy.get(worker.name, "-"), takes, seconds)
     Console().print(table)
 
 
@@ -48,10 +57,10 @@ def resume(name: str) -> None:
     click.echo(f"{name} takes jobs again.")
 
 
-def _workers() -> tuple[float, list[Worker]]:
+def _workers() -> tuple[JobStore, list[Worker]]:
     store = open_store(load_settings(JobsSettings))
     try:
-        return store.now(), store.workers()
+        return store, store.workers()
     except JobsError as error:
         raise click.ClickException(str(error)) from error
 
@@ -65,11 +74,14 @@ def _named(name: str) -> Worker:
     raise click.ClickException(f"No worker is called {name}. Heard of lately: {known}.")
 
 
+def _celery() -> Celery:
+    address = load_settings(JobsSettings).redis_address
+    return Celery("wanserve", broker=broker_url(address), set_as_current=False)
+
+
 def _tell(worker: Worker, command: str) -> None:
     """Celery's remote control: a worker that is asked so keeps its running job."""
-    app = Celery(
-        "wanserve", broker=broker_url(load_settings(JobsSettings).redis_address), set_as_current=False
-    )
+    app = _celery()
     for queue in worker.queues:
         answers = app.control.broadcast(
             command,

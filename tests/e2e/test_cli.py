@@ -68,6 +68,23 @@ def test_a_running_job_is_cancelled(cli, service):
     assert service.finished(job_id)["status"] == "cancelled"
 
 
+def test_a_video_that_could_not_be_saved_or_waited_for_is_not_made(service, tmp_path):
+    before = service.client.get("/jobs").json()["jobs"][:1]
+    for words in (
+        ("-o", str(tmp_path / "nowhere" / "out.mp4")),
+        ("--no-wait", "-o", str(tmp_path / "out.mp4")),
+    ):
+        refused = wanserve("generate", "a cat", *SMALL, *words, WANSERVE_URL=service.address)
+        assert refused.returncode == 2
+        assert "Error" in refused.stderr
+    assert service.client.get("/jobs").json()["jobs"][:1] == before
+
+
+def test_the_commands_of_operators_name_themselves_as_they_were_called():
+    for group in ("keys", "tenants"):
+        assert f"usage: wanserve {group}" in wanserve(group, "--help").stdout
+
+
 def test_models_are_listed(cli):
     assert "t2v-A14B" in cli("models")
     assert {model["id"] for model in json.loads(cli("models", "--json"))} >= {"t2v-A14B", "ti2v-5B"}
@@ -87,10 +104,12 @@ def test_a_service_that_is_not_there_is_told_of_with_what_to_do():
 
 def test_a_drained_worker_takes_no_job_until_it_is_resumed(cli, service):
     data_dir = str(service.log.with_suffix(""))
-    listed = wanserve("workers", "list", DATA_DIR=data_dir)
-    name = next(word for word in listed.stdout.split() if word.startswith("cpu@"))
+    listed = wanserve("workers", "list", DATA_DIR=data_dir).stdout
+    name = next(word for word in listed.split() if word.startswith("cpu@"))
+    assert " yes " in listed
     assert wanserve("workers", "drain", name, DATA_DIR=data_dir).returncode == 0
     try:
+        assert " drained " in wanserve("workers", "list", DATA_DIR=data_dir).stdout
         job_id = cli("generate", "a cat", *SMALL, "--priority", "high")
         assert service.job(job_id)["status"] == "queued"
     finally:
