@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from routing.lexicon import Hit, Lexicon
-from routing.phrases import pattern, phrases
+from routing.phrases import Span, pattern, phrases
 from routing.text import Token, guess_language, normalise, tokens
 
 HEAD, TAIL = 1200, 400
@@ -20,7 +20,7 @@ HEAD, TAIL = 1200, 400
 
 _CONCEPT, _PAIR, _PLACE, _GIVEN, _WORD, _BIGRAM, _LETTERS = 1.0, 0.7, 1.0, 1.0, 0.6, 0.5, 0.25
 _FIELDS = {
-    "asks": {"write", "document", "question", "howto", "tech", "knowledge", "greeting"},
+    "asks": {"write", "document", "question", "howto", "tech", "knowledge", "greeting", "seek"},
     "films": {"video", "shot", "animate"},
     "makes": {"make", "want", "show"},
     "pictures": {"image", "face", "draw", "graphic", "retouch"},
@@ -67,16 +67,39 @@ def features(
     query = query if len(query) <= HEAD + TAIL else f"{query[:HEAD]} {query[-TAIL:]}"
     text = normalise(query)
     words = tokens(text)
-    hits = lexicon.find(words, language or guess_language(query, words))
+    named = lexicon.find(words, language or guess_language(query, words))
+    unwanted = negated(text)
+    hits = [hit for hit in named if not _within(hit, unwanted)]
     found: dict[str, float] = {}
     origin = given(attachments, modalities)
+    found.update((f"not {hit.concept}", _CONCEPT) for hit in named if _within(hit, unwanted))
     found.update(_of_concepts(hits, origin))
     found.update(_of_fields(hits, origin))
     found.update(_of_media(hits, origin))
     found.update(_of_words(words))
     found.update(_of_letters(words))
+    found.update(_of_endings(words))
     found.update(_of_shape(text, words, origin))
     return found
+
+
+def negated(text: str) -> list[Span]:
+    """The places of a normalised text that tell what is not wanted, as in "not a script, just the video"."""
+    known = phrases("negation")
+    return [span for clause in pattern(known["clause"]).finditer(text) for span in _negated(clause, known)]
+
+
+def _negated(clause: re.Match[str], known: Mapping[str, str]) -> Iterator[Span]:
+    start, end = clause.span()
+    if match := pattern(known["before"]).search(clause.string, start, end):
+        but = pattern(known["but"]).search(clause.string, match.end(), end)
+        yield match.end(), but.start() if but else end
+    elif match := pattern(known["after"]).search(clause.string, start, end):
+        yield start, match.start()
+
+
+def _within(hit: Hit, spans: Iterable[Span]) -> bool:
+    return any(start <= hit.start < end for start, end in spans)
 
 
 def _of_concepts(hits: Sequence[Hit], origin: str) -> Iterator[tuple[str, float]]:
@@ -136,6 +159,13 @@ def _of_letters(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
         for size in sizes:
             for at in range(len(padded) - size + 1):
                 yield f"letters {padded[at : at + size]}", _LETTERS
+
+
+def _of_endings(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
+    """Korean tells by the end of one word and the next what is to be done: "wave-so do"."""
+    for one, other in pairwise(words):
+        if one.is_run and other.is_run:
+            yield f"ending {one.text[-1]} {other.text[:2]}", _BIGRAM
 
 
 def _of_shape(text: str, words: Sequence[Token], origin: str) -> Iterator[tuple[str, float]]:

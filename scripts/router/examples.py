@@ -13,6 +13,8 @@ from typing import Any
 
 from routing.features import features
 from routing.lexicon import load_lexicon
+from routing.text import normalise, tokens
+from scripts.router.grammar import sentences
 
 DATA = Path(__file__).parent.parent.parent / "tests" / "data" / "routing"
 _KINDS = {"i": "image", "a": "audio", "v": "video", "p": "pose"}
@@ -27,7 +29,10 @@ _BEFORE = (
     "i'd like you to ",
 )
 _AFTER = (" please", " thanks", " asap", "!", " for me", " thank you")
+HELD_OUT = ("test", "fresh", "first_sight")
+"""Splits that nothing is trained on."""
 _VARIED, _FILLED = 0.3, 0.35  # weights of a query made from another, and of a sentence with a gap filled
+_GRAMMATICAL = 0.25  # weight of a sentence of a grammar
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,27 @@ class Example:
 
 
 def read_examples(split: str) -> list[Example]:
-    """One of ``train``, ``dev``, ``test`` and ``fresh``."""
+    """``train``, ``dev`` or one of ``HELD_OUT``."""
     lines = (DATA / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
     return [Example(**json.loads(line)) for line in lines]
 
 
 def training_set(examples: Sequence[Example], seed: int = 0) -> list[Example]:
-    """The examples, variations of each, and the sentences of ``templates.toml`` with their gaps filled."""
+    """The examples, variations of each, and sentences put together from templates and grammars.
+
+    None of them says the same as a query of ``HELD_OUT``.
+    """
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     varied = [variant for example in examples for variant in _variations(example, dice)]
-    return [*examples, *varied, *_filled(dice)]
+    put_together = [*varied, *_filled(dice), *_grammatical(dice)]
+    held_out = {_said(example) for split in HELD_OUT for example in read_examples(split)}
+    return [*examples, *(example for example in put_together if _said(example) not in held_out)]
+
+
+def _said(example: Example) -> tuple[frozenset[str], tuple[str, ...]]:
+    """What a query says, in whatever order and punctuation, and what comes with it."""
+    words = frozenset(token.text for token in tokens(normalise(example.query)))
+    return words, tuple(sorted(example.attachments))
 
 
 def _variations(example: Example, dice: random.Random) -> Iterator[Example]:
@@ -115,6 +131,12 @@ def _filled(dice: random.Random) -> Iterator[Example]:
                 for subject in dice.sample(subjects, count):
                     query, attachments = _with_attachments(sentence.replace("{s}", subject))
                     yield Example(query, attachments, intent, language, weight=_FILLED)
+
+
+def _grammatical(dice: random.Random) -> Iterator[Example]:
+    for language, intent, sentence in sentences(DATA / "grammar", dice):
+        query, attachments = _with_attachments(sentence)
+        yield Example(query, attachments, intent, language, weight=_GRAMMATICAL)
 
 
 def _about_tasks(tasks: dict[str, list[str]], dice: random.Random) -> Iterator[Example]:
