@@ -28,6 +28,7 @@ _FIELDS = {
     "speaks": {"speak", "lipsync", "readaloud", "voice"},
     "looks": {"describe", "summarize"},
     "moves": {"motion", "transfer", "replace", "pose"},
+    "causes": {"cause"},
     "stages": {"scene", "stir", "person"},
 }
 """Concepts that have to do with each other. Which fields a query touches, and which it does not, holds for
@@ -78,7 +79,6 @@ def features(
     found.update(_of_media(hits, origin))
     found.update(_of_words(words))
     found.update(_of_letters(words))
-    found.update(_of_endings(words))
     found.update(_of_shape(text, words, origin))
     return found
 
@@ -161,18 +161,12 @@ def _of_letters(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
                 yield f"letters {padded[at : at + size]}", _LETTERS
 
 
-def _of_endings(words: Sequence[Token]) -> Iterator[tuple[str, float]]:
-    """Korean tells by the end of one word and the next what is to be done: "wave-so do"."""
-    for one, other in pairwise(words):
-        if one.is_run and other.is_run:
-            yield f"ending {one.text[-1]} {other.text[:2]}", _BIGRAM
-
-
 def _of_shape(text: str, words: Sequence[Token], origin: str) -> Iterator[tuple[str, float]]:
     yield f"given {origin}", _GIVEN
     yield from ((f"given some {kind}", _GIVEN) for kind in re.findall(r"\w+", origin))
-    for name, shape in phrases("shapes").items():
-        if pattern(shape).search(text):
+    shapes = [name for name, shape in phrases("shapes").items() if pattern(shape).search(text)]
+    for name in shapes:
+        if name != "question mark" or "polite question" not in shapes:  # "can you …?" asks for no answer
             yield f"shape {name}", _CONCEPT
             yield f"{origin}: shape {name}", _GIVEN / 2
     count = sum(len(word.text) // 2 if word.is_run else 1 for word in words)

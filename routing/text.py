@@ -19,9 +19,11 @@ _QUOTES = {
     for plain, marks in (("'", "\u2019\u2018`"), ('"', "\u201c\u201d\u201e\xab\xbb"))
     for mark in marks
 }
-# Words of scripts that put spaces between them; runs of those that do not; vowel signs belong to Hindi's.
+# Words of scripts that put spaces between them; runs of those that do not. Korean, whose words change at
+# their ends, is read as runs, spaces and all. Vowel signs belong to Hindi's words.
 _TOKEN = re.compile(
-    r"(?P<run>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)|[\w\u0900-\u0963\u0970-\u097f]+(?:'\w+)?"
+    r"(?P<run>[\u3040-\u30ff\u3400-\u9fff]+|[\uac00-\ud7af]+(?: [\uac00-\ud7af]+)*)"
+    r"|[\w\u0900-\u0963\u0970-\u097f]+(?:'\w+)?"
 )
 
 _LETTER = re.compile(r"\w")
