@@ -48,7 +48,7 @@ def read_numbers(query: str) -> Numbers:
         seed=_first(known["seed"], query, spans, lambda m: int(m[1]) if int(m[1]) <= MAX_SEED else None),
         aspect=size.width / size.height if size else _aspect(query, spans),
         lines=min(size) if size else _named(_lines(), query, spans),
-        spans=tuple(spans),
+        spans=tuple(_with_hanging(span, query) for span in spans),
     )
 
 
@@ -105,6 +105,12 @@ def _at_most(frames: int, rule: FrameRule) -> int:
     return frames if rule.allows(frames) else rule.nearest(frames)[0]
 
 
+def _with_hanging(span: Span, query: str) -> Span:
+    """A place, and before it the words that only lead to it: "in" of "in 4K"."""
+    leading = pattern(phrases("numbers")["hanging"]).search(query[: span[0]])
+    return (leading.start(), span[1]) if leading else span
+
+
 def _first(text: str, query: str, spans: list[Span], read: Callable[[re.Match[str]], T | None]) -> T | None:
     """The first match that means something; its place is noted."""
     for match in pattern(text).finditer(query):
@@ -131,8 +137,8 @@ def _duration() -> str:
     known = phrases("numbers")
     counts = "|".join(sorted(map(re.escape, known["counts"]), key=len, reverse=True))
     return (
-        rf"(?<![\w.:*]){known['before_length']}(?<![\d.:*])(?P<number>\d{{1,3}}(?:[.,]\d{{1,2}})?|{counts})"
-        rf"[\s-]{{0,2}}(?:(?P<seconds>{known['seconds']})|(?P<minutes>{known['minutes']}))(?![a-z])"
+        rf"(?<![^\W\u3040-\u9fff\uac00-\ud7af])(?<![.:*]){known['before_length']}(?<![\d.:*])(?P<number>\d{{1,3}}(?:[.,]\d{{1,2}})?|{counts})"
+        rf"[\s-]{{0,2}}(?:(?P<seconds>{known['seconds']})|(?P<minutes>{known['minutes']}))(?![a-zß-ÿа-яё])"
         rf"{known['after_length']}"
     )
 

@@ -28,7 +28,7 @@ def _with_parts(value: Any, parts: Mapping[str, str]) -> Any:
         case list():
             return [_with_parts(one, parts) for one in value]
         case str():
-            return re.sub("<<([a-z]+)>>", lambda match: parts[match[1]], value)
+            return re.sub("<<([a-z_]+)>>", lambda match: parts[match[1]], value)
         case _:
             return value
 

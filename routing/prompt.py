@@ -61,11 +61,11 @@ def _without_thanks(text: str) -> str:
 
 
 def _without_asking(text: str, way: str) -> str:
-    """The text less one way of asking, which stands at its beginning or its end, never far from there."""
-    asked = pattern(way)
+    """The text less one way of asking: at the beginning of a sentence, or at the end of all."""
     if way.startswith("^"):
+        asked = pattern(rf"(?:^|(?<=[.!?] )){way[1:]}")
         return asked.sub("", text[:_EDGE], count=1) + text[_EDGE:]
-    return text[:-_EDGE] + asked.sub("", text[-_EDGE:], count=1)
+    return text[:-_EDGE] + pattern(way).sub("", text[-_EDGE:], count=1)
 
 
 def _tidy(text: str) -> str:

@@ -18,7 +18,8 @@ def spoken_words(query: str) -> tuple[str, Span] | None:
     if quotations:
         return max(quotations, key=lambda found: len(found[0]))
     known = phrases("speech")
-    match = pattern(known["colon"]).search(query) or pattern(known["saying"]).search(query)
+    ways = (known["colon"], *known["saying"])
+    match = next((found for way in ways if (found := pattern(way).search(query))), None)
     return (match["said"].strip(), match.span()) if match else None
 
 

@@ -29,7 +29,7 @@ _BEFORE = (
     "i'd like you to ",
 )
 _AFTER = (" please", " thanks", " asap", "!", " for me", " thank you")
-HELD_OUT = ("test", "fresh", "first_sight", "second_sight")
+HELD_OUT = ("test", "fresh", "first_sight", "second_sight", "third_sight", "fourth_sight")
 """Splits that nothing is trained on."""
 _VARIED, _FILLED = 0.3, 0.35  # weights of a query made from another, and of a sentence with a gap filled
 _GRAMMATICAL = 0.25  # weight of a sentence of a grammar
