@@ -1,6 +1,6 @@
 """Which intent a query has: a linear model over its features, trained beforehand and shipped as data.
 
-``scripts/train_router.py`` trains it (multinomial logistic regression) on the labelled queries of
+``scripts.router.train`` trains it (multinomial logistic regression) on the labelled queries of
 ``tests/data/routing``; ``docs/routing.md`` tells how well it does. It takes about a millisecond, needs no
 network and no numerical library, and gives the same answer everywhere.
 """

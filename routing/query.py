@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from wan_models.fields import MAX_SEED, Flag, Fps, Source, Text
+from wan_models.fields import CONTROL, MAX_SEED, Flag, Fps, Source, Text
 
 MAX_QUERY_CHARACTERS = 8000
 MAX_ATTACHMENTS = 16
@@ -15,7 +15,7 @@ MAX_ATTACHMENTS = 16
 def _require_visible(query: str) -> str:
     if not any(char.isprintable() and not char.isspace() for char in query):
         raise ValueError("must not be empty")
-    return query.strip()
+    return CONTROL.sub(" ", query).strip()
 
 
 def _listed(value: object) -> object:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # but tabs and line ends
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters, but tabs and line ends."""
 
 MAX_PROMPT_CHARACTERS = 2000
 """About what the text encoder reads: Wan cuts a prompt after 512 tokens."""
@@ -24,7 +25,7 @@ MAX_SOURCE_CHARACTERS = 1024 * 1024
 
 def _clean_text(text: str) -> str:
     text = text.strip()
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         raise ValueError("must not contain control characters")
     return text
 

@@ -383,3 +383,40 @@ class TestWhatIsLeft:
         accepted(gateway, IMAGE, data=COMMON, files={"image": picture()})
         gateway.client.post(IMAGE, data=COMMON, files={"image": b"not an image"})
         assert list(scratch.iterdir()) == []
+
+
+class TestARouteThatIsExecuted:
+    """A query with attachments becomes a job with the same inputs as a request to the endpoint."""
+
+    @pytest.mark.parametrize(
+        ("query", "attached", "task"),
+        [
+            ("animate this photo, 2 seconds", {"image": picture()}, "i2v-A14B"),
+            ("make her say 'good morning'", {"image": picture()}, "s2v-14B"),
+            ("lip sync this", {"image": picture(), "audio": sound(1.0)}, "s2v-14B"),
+        ],
+    )
+    @pytest.mark.parametrize("way", ["url", "asset_id"])
+    def test_it_takes_its_attachments_for_inputs(self, gateway, query, attached, task, way):
+        body = {"query": query, "modality": ["text", *attached], "execute": True}
+        body["attachments"] = [
+            {"kind": kind, way: data_url(content) if way == "url" else uploaded(gateway, content)}
+            for kind, content in attached.items()
+        ]
+        answer = gateway.client.post("/api/v1/route", json=body)
+        assert answer.status_code == 202, answer.text
+        job = answer.json()["job"]
+        request = VideoRequest.model_validate(gateway.store.get(job["id"]).spec)
+        assert (request.task, set(request.inputs)) == (task, set(attached))
+        assert sorted(request.inputs.values()) == keys(gateway, job["id"])
+
+    def test_an_attachment_that_is_something_else_is_refused(self, gateway):
+        body = {"query": "animate this photo", "execute": True}
+        attachment = {"kind": "image", "url": data_url(b"no picture")}
+        answer = gateway.client.post("/api/v1/route", json=body | {"attachments": [attachment]})
+        assert answer.status_code == 422
+        assert not gateway.nudged
+
+
+def uploaded(gateway, content: bytes) -> str:
+    return str(gateway.client.post("/uploads", files={"file": content}).json()["id"])

@@ -6,10 +6,11 @@ import sys
 import pytest
 
 from routing.classifier import Classifier, load_classifier
+from routing.features import features
 from routing.intents import INTENTS
 from routing.lexicon import load_lexicon
 from routing.text import guess_language, normalise, tokens
-from scripts.router.examples import read_examples, training_set
+from scripts.router.examples import HELD_OUT, read_examples, training_set
 from scripts.router.measure import measure
 from scripts.router.train import pack, train
 
@@ -20,14 +21,14 @@ def concepts(query: str, language: str = "en") -> list[str]:
     return [hit.concept for hit in load_lexicon().find(tokens(normalise(query)), language)]
 
 
-@pytest.mark.parametrize("split", ["test", "fresh"])
+@pytest.mark.parametrize("split", HELD_OUT)
 def test_it_does_well_on_queries_that_it_was_not_trained_on(split):
     assert measure(read_examples(split), load_classifier()).accuracy >= GOAL
 
 
 @pytest.mark.parametrize("language", ["zh", "es", "fr", "de", "pt", "ja", "ko", "ru", "hi"])
 def test_it_does_well_in_every_language(language):
-    examples = [*read_examples("test"), *read_examples("fresh")]
+    examples = [example for split in HELD_OUT for example in read_examples(split)]
     part = measure(examples, load_classifier()).of_language(language)
     assert part.accuracy >= GOAL - 0.05
 
@@ -38,6 +39,35 @@ def test_no_query_is_in_two_splits():
         queries = {(example.query.casefold(), *example.attachments) for example in read_examples(split)}
         assert not seen & queries
         seen |= queries
+
+
+def test_nothing_that_is_put_together_for_training_says_the_same_as_a_query_that_is_held_out():
+    held_out = {
+        (frozenset(token.text for token in tokens(normalise(example.query))), *sorted(example.attachments))
+        for split in HELD_OUT
+        for example in read_examples(split)
+    }
+    made = training_set(read_examples("dev"))
+    assert made
+    assert not [
+        example.query
+        for example in made[len(read_examples("dev")) :]
+        if (frozenset(token.text for token in tokens(normalise(example.query))), *sorted(example.attachments))
+        in held_out
+    ]
+
+
+def test_what_is_not_wanted_counts_as_that():
+    lexicon = load_lexicon()
+    for query in ("not a script, just a video", "台本はいらない、動画を作って", "kein Skript, nur das Video"):
+        found = features(query, (), (), lexicon)
+        assert "not document" in found, query
+        assert "concept document" not in found, query
+        assert "concept video" in found, query
+
+
+def test_korean_phrases_are_found_with_their_spaces():
+    assert "cause" in concepts("배가 나아가게 해줘", "ko")
 
 
 def test_every_label_is_an_intent_and_every_intent_is_learned():

@@ -20,11 +20,42 @@ READY = dict.fromkeys(CATALOG, ModelLoad(installed=True, workers=1))
 BODY_OF = {f"/generate/{body.kind}": body for body in BODIES}
 KINDS = ("image", "audio", "video", "pose")
 PIECES = (
-    "Make a video of a fox", "animate this photo", 'make her say "good morning"', "让她说“大家好”", "replace the man with",
-    "10s", "for half a minute", "五秒", "99999 frames", "0 seconds", "vertical", "4K", "1x1", "640x99999", "1:1", "seed 7",
-    "seed 99999999999999999", "1000 fps", "24 fps", "no people", "without any text, without any cars", "für TikTok", "ti2v",
-    "haz un vídeo de un gato", "動画を作って", "영상 만들어줘", "वीडियो बनाओ", "сделай видео", "'", '"', "“", ":", "？", "\x00", "a" * 3000,
-)  # fmt: skip
+    "Make a video of a fox",
+    "animate this photo",
+    'make her say "good morning"',
+    "让她说“大家好”",
+    "replace the man with",
+    "10s",
+    "for half a minute",
+    "五秒",
+    "99999 frames",
+    "0 seconds",
+    "vertical",
+    "4K",
+    "1x1",
+    "640x99999",
+    "1:1",
+    "seed 7",
+    "seed 99999999999999999",
+    "1000 fps",
+    "24 fps",
+    "no people",
+    "without any text, without any cars",
+    "für TikTok",
+    "ti2v",
+    "haz un vídeo de un gato",
+    "動画を作って",
+    "영상 만들어줘",
+    "वीडियो बनाओ",
+    "сделай видео",
+    "'",
+    '"',
+    "“",
+    ":",
+    "？",
+    "a\x00",
+    "a" * 3000,
+)
 LOADS = st.dictionaries(
     st.sampled_from(sorted(CATALOG)),
     st.builds(ModelLoad, installed=st.booleans(), workers=st.integers(0, 1), eta_seconds=st.floats(0, 9000)),
@@ -50,7 +81,7 @@ def route(query, kinds=(), load=READY, **context) -> Route:
 def post(found: Route) -> None:
     """Hold the parameters of a route to the validation of the endpoint that it names."""
     body = BODY_OF[found.endpoint or ""]
-    given_inputs = {name: "https://files.example.com/x" for name in found.missing}
+    given_inputs = dict.fromkeys(found.missing, "https://files.example.com/x")
     whole = body.model_validate(found.parameters | given_inputs)
     request = resolve(whole, CATALOG[found.parameters["task"]], tiny=False)
     assert CATALOG[request.task].frames.allows(request.frame_num)
