@@ -16,6 +16,7 @@ from scripts import sample_inputs
 
 _JOB_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
+_ROW = "{:<5} {:<10} {:>8}  {}"
 
 
 class CheckFailedError(Exception):
@@ -60,8 +61,10 @@ def check_health(client: httpx.Client) -> str:
     """The service answers, and its stores do."""
     answer = client.get("/health")
     if not answer.is_success:
-        raise CheckFailedError(f"GET /health answered {answer.status_code}: {answer.text}")
-    return f"status {answer.json()['status']}, workers {answer.json()['workers']}"
+        raise CheckFailedError(f"GET /health answered {answer.status_code}: {_detail(answer)}")
+    told = answer.json()
+    serving = ", ".join(f"{queue} {count}" for queue, count in told["workers"].items() if count)
+    return f"status {told['status']}, version {told['version']}, workers: {serving or 'none'}"
 
 
 def check_models(client: httpx.Client) -> str:
@@ -104,10 +107,18 @@ def check_video(client: httpx.Client, check: VideoCheck, model: str) -> str:
     parts: dict[str, Any] = {name: (None, value) for name, value in fields.items()}
     answer = client.post(f"/generate/{check.endpoint}", files={**parts, **check.files()})
     if not answer.is_success:
-        raise CheckFailedError(f"The job was refused: {answer.text}")
+        raise CheckFailedError(f"The job was refused: {_detail(answer)}")
     job = _finished(client, answer.json())
     size = len(client.get(job["video_path"]).raise_for_status().content)
     return f"{job['video_path']}, {size} bytes, {job['metrics']['denoise_seconds']:.1f} s of denoising"
+
+
+def _detail(answer: httpx.Response) -> str:
+    """The service's own words, or the beginning of whatever another program says."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text.strip()[:200]
 
 
 def _models(client: httpx.Client) -> dict[str, Any]:
@@ -131,7 +142,7 @@ def _finished(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
     return job
 
 
-def checks(model: str | None) -> dict[str, Callable[[httpx.Client], str]]:
+def checks(model: str | None = None) -> dict[str, Callable[[httpx.Client], str]]:
     """Every check by name; ``model`` makes the videos, in place of the model that each kind has by itself."""
 
     def video(check: VideoCheck) -> Callable[[httpx.Client], str]:
@@ -144,35 +155,53 @@ def checks(model: str | None) -> dict[str, Callable[[httpx.Client], str]]:
 def run(
     named: Mapping[str, Callable[[httpx.Client], str]], address: str, *, skip: bool, key: str | None = None
 ) -> int:
-    """Run checks in order and print how each went; the count of those that failed.
+    """Run checks in order and print a row for each; the count of those that failed.
 
     What cannot be checked counts as failed, unless ``skip`` is set. ``key`` is an API key.
     """
     failed = 0
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=address, timeout=60, headers=headers) as client:
+        print(_ROW.format("", "test", "time", f"what {client.base_url} did"), flush=True)
         for name, check in named.items():
-            try:
-                print(f"ok    {name}: {check(client)}", flush=True)
-            except CheckSkippedError as why:
-                failed += not skip
-                print(f"{'skip ' if skip else 'FAIL '} {name}: {why}", flush=True)
-            except (httpx.HTTPError, CheckFailedError) as error:
-                failed += 1
-                print(f"FAIL  {name}: {error}", flush=True)
+            start = time.monotonic()
+            verdict, said = _outcome(check, client)
+            if verdict == "skip" and not skip:
+                verdict = "FAIL"
+            failed += verdict == "FAIL"
+            print(_ROW.format(verdict, name, f"{time.monotonic() - start:.1f} s", said), flush=True)
     return failed
+
+
+def _outcome(check: Callable[[httpx.Client], str], client: httpx.Client) -> tuple[str, str]:
+    """How a check went: ``ok``, ``skip`` or ``FAIL``, and why."""
+    try:
+        return "ok", check(client)
+    except CheckSkippedError as why:
+        return "skip", str(why)
+    except CheckFailedError as error:
+        return "FAIL", str(error)
+    except httpx.HTTPError as error:
+        return "FAIL", str(error).partition("\n")[0]
+    except (ValueError, KeyError, TypeError):
+        return "FAIL", "That is no answer of wanserve; is it another program's address?"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line; 0 when every check passed. ``all`` skips models that are not installed."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--test", choices=["all", "health", "models", "route", *VIDEO_CHECKS], default="all")
-    parser.add_argument("--model", help="task to generate with (default: the kind's own)")
+    parser.add_argument(
+        "--model", help="task to generate with, in place of the kind's own; with all, the only one"
+    )
     parser.add_argument("--url", default=f"http://localhost:{os.environ.get('PORT', '8004')}")
     options = parser.parse_args(arguments)
     everything = options.test == "all"
-    named = checks(None if everything else options.model)
-    chosen = named if everything else {options.test: named[options.test]}
+    if everything:
+        others = {kind for kind, check in VIDEO_CHECKS.items() if options.model not in (None, check.model)}
+        chosen = {name: check for name, check in checks().items() if name not in others}
+    else:
+        chosen = {options.test: checks(options.model)[options.test]}
     key = os.environ.get("WANSERVE_API_KEY")
     return 1 if run(chosen, options.url, skip=everything, key=key) else 0
 

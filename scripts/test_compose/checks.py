@@ -66,7 +66,7 @@ class Checks:
 
     def killed_worker(self) -> str:
         """A job outlives the container that ran it."""
-        self._job_id = self._submit()
+        self._job_id = self._submit(size="256*128", frame_num=81)
         _until("it runs", lambda: self._job()["step"] >= 1)
         self._stack.kill(WORKER)
         self._stack.start(WORKER)

@@ -4,10 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +16,7 @@ from jobs.connect import open_keys
 from jobs.keys import Scope, create_key
 from scripts.doctor.command import doctor
 from tests.e2e.conftest import free_port
+from tests.page_server import answering
 from tests.servers import S3Account
 from tests.small_disk import fill
 from workers.settings import WorkerSettings
@@ -140,26 +138,6 @@ def test_a_port_that_is_taken(examined, taken):
     assert "set another PORT" in fault(examined(PORT=taken))
     assert "set another METRICS_PORT" in fault(examined(METRICS_PORT=taken))
     assert "Cannot assign" in fault(examined(HOST="192.0.2.1", ALLOW_ANONYMOUS=True))
-
-
-@contextmanager
-def answering(text: str) -> Iterator[int]:
-    """A server that says the same to everybody, and its port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize(
