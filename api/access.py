@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from enum import Enum, auto
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -64,6 +65,7 @@ class Access:
         self._keyring = keyring
         self._anonymous = anonymous
         self._public_host = urlsplit(public_url).hostname if public_url else None
+        self._public_netloc = _netloc(public_url or "")
         self._origins = frozenset(origins)
 
     async def admit(self, connection: HTTPConnection) -> Principal:
@@ -116,13 +118,21 @@ class Access:
         origin = connection.headers.get("origin")
         if origin is None or self._origins & {origin, "*"}:
             return
-        if urlsplit(origin).netloc not in (connection.headers.get("host"), self._public_host):
+        ours = {connection.headers.get("host", "").lower(), self._public_netloc} - {""}
+        if _netloc(origin) not in ours:
             raise ForeignOriginError(origin[:100])
 
 
 def _bearer(header: str) -> str:
     kind, _, token = header.partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _netloc(url: str) -> str:
+    """Host and port of a URL, in lower case; nothing where it is none."""
+    with suppress(ValueError):
+        return urlsplit(url).netloc.lower()
+    return ""
 
 
 @lru_cache(maxsize=256)  # a service has few names, and each comes with every request

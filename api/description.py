@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from api.examples import ANSWERS, REQUESTS
 from api.gate import OPEN
 
 KEY = "key"
@@ -18,6 +19,7 @@ Requests take an API key (`Authorization: Bearer wk_...`), unless the service ha
 machine alone.
 Every error is a problem document (RFC 9457). Every answer has an `X-Request-Id`.
 """
+_JOB_ID = "job_01arz3ndektsv4rrffq69g5fav"
 _TAGS = {
     "generate": "Asking for videos.",
     "batches": "Asking for many videos at once.",
@@ -30,53 +32,87 @@ _TAGS = {
     "webhooks": "Having your own server told of jobs.",
     "service": "What the service offers, and how it is.",
 }
-_CAT = {"prompt": "A cat playing in a garden", "size": "1280*720", "frame_num": 17, "base_seed": 42}
-_EXAMPLES: Mapping[str, dict[str, Any]] = {
-    "TextToVideo": {"task": "t2v-A14B", **_CAT},
-    "ImageToVideo": {"task": "i2v-A14B", **_CAT, "image_path": "https://example.com/cat.jpg"},
-    "TextImageToVideo": {"task": "ti2v-5B", "prompt": _CAT["prompt"], "base_seed": 42},
-    "SpeechToVideo": {
-        "task": "s2v-14B",
-        "prompt": "A person speaking naturally",
-        "image_path": "https://example.com/portrait.jpg",
-        "audio_path": "https://example.com/speech.wav",
+_PARAMETERS: Mapping[str, Any] = {
+    "job_id": _JOB_ID,
+    "video_id": _JOB_ID,
+    "filename": f"{_JOB_ID}.mp4",
+    "batch_id": "batch_01arz3ndektsv4rrffq69g5fav_2",
+    "step": 8,
+    "model": "t2v-A14B",
+    "webhook_id": "whe_01arz3ndektsv4rrffq69g5fav",
+    "delivery_id": "whd_01arz3ndektsv4rrffq69g5fav",
+}
+"""Examples of what stands in addresses."""
+
+
+def _to(operation: str, **parameters: str) -> dict[str, Any]:
+    return {"operationId": operation, "parameters": parameters}
+
+
+def _of_job(job_id: str) -> Mapping[str, dict[str, Any]]:
+    """What can be done with a job, whose id stands there in the answer."""
+    return {
+        "status": _to("get_job", job_id=job_id),
+        "events": _to("follow_job", job_id=job_id),
+        "log": _to("get_job_log", job_id=job_id),
+        "cancel": _to("cancel_job", job_id=job_id),
+        "video": _to("get_video", filename=f"{{{job_id}}}.mp4"),
+        "delete": _to("delete_video", filename=f"{{{job_id}}}.mp4"),
+    }
+
+
+_ID, _NEXT = "$response.body#/id", "$response.body#/next"
+_WEBHOOK = {
+    "webhook": _to("get_webhook", webhook_id=_ID),
+    "test": _to("test_webhook", webhook_id=_ID),
+    "deliveries": _to("list_deliveries", webhook_id=_ID),
+    "rotate": _to("rotate_secret", webhook_id=_ID),
+    "enable": _to("enable_webhook", webhook_id=_ID),
+    "delete": _to("delete_webhook", webhook_id=_ID),
+}
+_SAME_WEBHOOK = {"webhook_id": "$request.path.webhook_id"}
+_DELIVERY = {
+    "delivery": _to("get_delivery", **_SAME_WEBHOOK, delivery_id=_ID),
+    "replay": _to("replay_delivery", **_SAME_WEBHOOK, delivery_id=_ID),
+}
+_LINKS: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    "JobView": _of_job(_ID),
+    "JobPage": {"next": _to("list_jobs", before=_NEXT)},
+    "BatchView": {
+        "status": _to("get_batch", batch_id=_ID),
+        "cancel": _to("cancel_whole_batch", batch_id=_ID),
+        "job": _to("get_job", job_id="$response.body#/jobs/0/id"),
     },
-    "Batch": {"request": {"task": "t2v-A14B", "size": "1280*720"}, "prompts": ["A cat"], "seeds": [1, 2]},
-    "Animation": {
-        "task": "animate-14B",
-        "prompt": "A character that dances",
-        "src_root_path": "https://example.com/performance.zip",
+    "RouteView": {"job": _to("get_job", job_id="$response.body#/job/id")},
+    "UploadView": {
+        "use": {
+            "operationId": "image_to_video",
+            "requestBody": {"prompt": "The picture comes to life", "image_path": "$response.body#/asset"},
+        }
     },
-}
-_JOB = "$response.body#/id"
-_JOB_LINKS: Mapping[str, dict[str, Any]] = {
-    "status": {"operationId": "get_job", "parameters": {"job_id": _JOB}},
-    "events": {"operationId": "follow_job", "parameters": {"job_id": _JOB}},
-    "log": {"operationId": "get_job_log", "parameters": {"job_id": _JOB}},
-    "cancel": {"operationId": "cancel_job", "parameters": {"job_id": _JOB}},
-    "video": {"operationId": "get_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
-    "delete": {"operationId": "delete_video", "parameters": {"filename": f"{{{_JOB}}}.mp4"}},
-}
-_WEBHOOK = {"webhook_id": "$response.body#/id"}
-_WEBHOOK_LINKS: Mapping[str, dict[str, Any]] = {
-    "webhook": {"operationId": "get_webhook", "parameters": _WEBHOOK},
-    "test": {"operationId": "test_webhook", "parameters": _WEBHOOK},
-    "deliveries": {"operationId": "list_deliveries", "parameters": _WEBHOOK},
-    "rotate": {"operationId": "rotate_secret", "parameters": _WEBHOOK},
-    "enable": {"operationId": "enable_webhook", "parameters": _WEBHOOK},
-    "delete": {"operationId": "delete_webhook", "parameters": _WEBHOOK},
-}
-_DELIVERY = {"webhook_id": "$request.path.webhook_id", "delivery_id": "$response.body#/id"}
-_DELIVERY_LINKS: Mapping[str, dict[str, Any]] = {
-    "delivery": {"operationId": "get_delivery", "parameters": _DELIVERY},
-    "replay": {"operationId": "replay_delivery", "parameters": _DELIVERY},
-}
-_LINKS = {
-    "JobView": _JOB_LINKS,
-    "WebhookView": _WEBHOOK_LINKS,
-    "WebhookSecretView": _WEBHOOK_LINKS,
-    "DeliveryView": _DELIVERY_LINKS,
-    "DeliveryDetail": _DELIVERY_LINKS,
+    "VideoPage": {
+        "next": _to("list_videos", before=_NEXT),
+        "video": _to("get_video", filename="$response.body#/videos/0/filename"),
+    },
+    "Video": {
+        "video": _to("get_openai_video", video_id=_ID),
+        "content": _to("get_openai_content", video_id=_ID),
+        "remix": _to("remix_openai_video", video_id=_ID),
+        "extension": {
+            "operationId": "extend_openai_video",
+            "requestBody": {"prompt": "It goes on", "video": {"id": _ID}},
+        },
+        "delete": _to("delete_openai_video", video_id=_ID),
+        "job": _to("get_job", job_id=_ID),
+    },
+    "VideoList": {"next": _to("list_openai_videos", after="$response.body#/last_id")},
+    "ModelPage": {"model": _to("get_openai_model", model="$response.body#/data/0/id")},
+    "WebhookView": _WEBHOOK,
+    "WebhookSecretView": _WEBHOOK,
+    "WebhookList": {"webhook": _to("get_webhook", webhook_id="$response.body#/webhooks/0/id")},
+    "DeliveryView": _DELIVERY,
+    "DeliveryDetail": _DELIVERY,
+    "DeliveryPage": {"next": _to("list_deliveries", **_SAME_WEBHOOK, before=_NEXT)},
 }
 
 
@@ -93,8 +129,14 @@ def enrich(description: dict[str, Any]) -> dict[str, Any]:
         operation["operationId"] = _name(method, path, operation["operationId"])
         if path in OPEN:
             operation["security"] = []
+        if method == "head":
+            operation["description"] = "The headers that a GET is answered with."
+        operation["summary"] = operation["description"].split(". ")[0].split("\n")[0].rstrip(".")
         for parameter in operation.get("parameters", ()):
             parameter["schema"] = without_null(parameter["schema"])
+            if parameter["name"] in _PARAMETERS:
+                parameter["example"] = _PARAMETERS[parameter["name"]]
+        _say_what_is_answered(operation, description["components"]["schemas"])
         _add_examples(operation)
         _add_links(operation)
     return description
@@ -121,11 +163,28 @@ def _name(method: str, path: str, generated: str) -> str:
     return name.replace("get_", "head_", 1) if method == "head" else name
 
 
+def _say_what_is_answered(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """In place of the framework's "Successful Response", which is no news."""
+    for response in operation["responses"].values():
+        answered = schemas.get(_referred(response.get("content", {}).get("application/json", {})))
+        if answered and response["description"] == "Successful Response":
+            response["description"] = answered["description"].split("\n")[0]
+
+
 def _add_examples(operation: dict[str, Any]) -> None:
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    example = _EXAMPLES.get(_referred(body))
+    """An example for every body that is no file, in either direction; forms have that of the same in JSON."""
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        _add_example(media, REQUESTS)
+    for status, response in operation["responses"].items():
+        if not status.startswith("5"):  # where health is as bad as examples are not
+            for media in response.get("content", {}).values():
+                _add_example(media, ANSWERS)
+
+
+def _add_example(media: dict[str, Any], examples: Mapping[str, Any]) -> None:
+    example = examples.get(_referred(media).removesuffix("Form"))
     if example:
-        body["example"] = example
+        media["example"] = example
 
 
 def _add_links(operation: dict[str, Any]) -> None:
@@ -133,7 +192,7 @@ def _add_links(operation: dict[str, Any]) -> None:
     own = operation["operationId"]
     for response in operation["responses"].values():
         links = _LINKS.get(_referred(response.get("content", {}).get("application/json", {})), {})
-        others = {name: link for name, link in links.items() if link["operationId"] != own}
+        others = {name: link for name, link in links.items() if name == "next" or link["operationId"] != own}
         if others:
             response["links"] = others
 

@@ -10,6 +10,8 @@ from api.batches import Batch
 from api.description import enrich, without_null
 from api.errors import MEDIA_TYPE
 from api.event_view import EventView
+from api.form import MEDIA_TYPE as MULTIPART
+from api.form import URL_ENCODED
 from api.openai.fields import CreateVideo, Extension, Remix
 from api.schemas import PresignRequest, Problem
 from api.webhooks import NewWebhook
@@ -33,14 +35,37 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+"""The bytes of a file."""
+
+DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole video.", "content": {"video/mp4": BINARY}},
+    206: {"description": "The range asked for.", "content": {"video/mp4": BINARY}},
+    304: {"description": "The client has it already."},
+}
+"""What a request for a video is answered with."""
+
+RANGE: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Range",
+            "in": "header",
+            "schema": {"type": "string"},
+            "example": "bytes=0-1023",
+            "description": "Which bytes; all of them where it is left out.",
+        }
+    ]
+}
+"""The header as OpenAPI describes it."""
+
 BODIES = (TextToVideo, ImageToVideo, TextImageToVideo, SpeechToVideo, Animation)
 
 
 def body_of(kind: type[VideoBody]) -> dict[str, Any]:
-    """How the body of a ``/generate`` endpoint is described: as JSON, and as a form with files."""
+    """How the body of a ``/generate`` endpoint is described: as JSON, and as forms with files and without."""
     json = {"schema": {"$ref": _REFERENCE.format(model=kind.__name__)}}
     form = {"schema": {"$ref": _REFERENCE.format(model=_form_name(kind))}}
-    return {"required": True, "content": {"application/json": json, "multipart/form-data": form}}
+    return {"required": True, "content": {"application/json": json, MULTIPART: form, URL_ENCODED: form}}
 
 
 def complete(description: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import h11
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.responses import Response as Answer
+from uvicorn import Config
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
+from websockets.typing import StatusLike
 
 from api.errors import problem_response
 from api.headers import DEFAULTS
@@ -20,8 +29,8 @@ class Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read as a request, and hang up."""
-        answer = problem_response(_NOTHING, MalformedRequestError(msg))
-        headers = [*answer.raw_headers, *DEFAULTS, (b"connection", b"close")]
+        answer = _refusal(MalformedRequestError(msg))
+        headers = [*answer.raw_headers, (b"connection", b"close")]
         head = h11.Response(status_code=answer.status_code, headers=headers, reason=b"Bad Request")
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))
@@ -31,8 +40,29 @@ class Protocol(H11Protocol):
 class Sockets(WebSocketsSansIOProtocol):
     """Uvicorn's own, which logs an error for each denial: it takes one for a handshake that was forgotten."""
 
+    def __init__(self, config: Config, *rest: Any, **named: Any) -> None:
+        super().__init__(config, *rest, **named)
+        self.conn = _Handshake(max_size=config.ws_max_size, logger=self.logger)
+
     async def send(self, message: ASGISendEvent) -> None:
         """See ASGI."""
         await super().send(message)
         if self.initial_response and self.close_sent:
             self.handshake_complete = True
+
+
+class _Handshake(ServerProtocol):
+    """That of websockets, which says in plain text why it is none."""
+
+    def reject(self, status: StatusLike, text: str) -> Response:
+        plain = super().reject(status, text)
+        answer = _refusal(HTTPException(plain.status_code, text.strip() or plain.reason_phrase))
+        kept = [header for header in plain.headers.raw_items() if header[0] not in answer.headers]
+        headers = Headers([*kept, *answer.headers.items()])
+        return Response(plain.status_code, plain.reason_phrase, headers, bytes(answer.body))
+
+
+def _refusal(error: Exception) -> Answer:
+    answer = problem_response(_NOTHING, error)
+    answer.raw_headers.extend(DEFAULTS)
+    return answer

@@ -89,22 +89,8 @@ class JobLogLine(View):
     message: str
 
 
-_LOG: list[Any] = [
-    {"at": "2026-03-01T12:00:00Z", "level": "info", "attempt": None, "message": "Queued"},
-    {
-        "at": "2026-03-01T12:00:01Z",
-        "level": "info",
-        "attempt": 1,
-        "message": "Attempt 1 begins at worker gpu0@box",
-    },
-    {"at": "2026-03-01T12:01:02Z", "level": "info", "attempt": 1, "message": "Made 81 frames in 60.9 s"},
-]
-
-
 class JobLogView(View):
     """What happened to a job, oldest first: all its events, and the last notes of its workers."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"job_id": "job_01jn…", "lines": _LOG}})
 
     job_id: str
     lines: list[JobLogLine]

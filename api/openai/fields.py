@@ -67,32 +67,53 @@ Reference = Annotated[
 ]
 
 
+_Number = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+_Written = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,3})?$", examples=["4"])]
+Seconds = Annotated[
+    _Number | None,
+    BeforeValidator(lambda value: value, json_schema_input_type=_Number | _Written | None),
+]
+"""A length, which OpenAI's clients write as text."""
+
+
 class CreateVideo(BaseModel):
     """The body of ``POST /v1/videos``. What is left out takes the model's official default."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
-    prompt: Prompt
+    prompt: Annotated[Prompt, Field(description="What to show.")]
     model: Annotated[
         str | None, Field(max_length=128, description="Id of a model; absent: one that fits.")
     ] = None
-    seconds: Annotated[
-        float | None, Field(gt=0, le=3600, allow_inf_nan=False, description="Length of the video.")
+    seconds: Annotated[Seconds, Field(description="Length of the video.")] = None
+    size: Annotated[
+        str | None, Field(max_length=16, description="Width and height.", examples=["1280x720"])
     ] = None
-    size: Annotated[str | None, Field(max_length=16, examples=["1280x720"])] = None
-    width: Annotated[int | None, Field(ge=1, le=16384)] = None
-    height: Annotated[int | None, Field(ge=1, le=16384)] = None
+    width: Annotated[int | None, Field(ge=1, le=16384, description="With `height` in place of `size`.")] = (
+        None
+    )
+    height: Annotated[int | None, Field(ge=1, le=16384, description="With `width` in place of `size`.")] = (
+        None
+    )
     num_frames: Annotated[int | None, Field(ge=1, le=100_000, description="In place of `seconds`.")] = None
-    fps: Annotated[int | None, Field(ge=1, le=60)] = None
-    num_inference_steps: Annotated[int | None, Field(ge=1, le=100)] = None
-    guidance_scale: Annotated[float | None, Field(ge=1, le=20, allow_inf_nan=False)] = None
+    fps: Annotated[int | None, Field(ge=1, le=60, description="Frames a second of playback.")] = None
+    num_inference_steps: Annotated[int | None, Field(ge=1, le=100, description="Denoising steps.")] = None
+    guidance_scale: Annotated[
+        float | None,
+        Field(ge=1, le=20, allow_inf_nan=False, description="Of both experts, or of the high-noise one."),
+    ] = None
     guidance_scale_2: Annotated[
         float | None, Field(ge=1, le=20, allow_inf_nan=False, description="Of the low-noise expert.")
     ] = None
-    flow_shift: Annotated[float | None, Field(ge=1, le=30, allow_inf_nan=False)] = None
-    boundary_ratio: Annotated[float | None, Field(gt=0, lt=1, allow_inf_nan=False)] = None
-    seed: Annotated[int | None, Field(ge=RANDOM_SEED, le=MAX_SEED)] = None
-    negative_prompt: Text | None = None
+    flow_shift: Annotated[
+        float | None, Field(ge=1, le=30, allow_inf_nan=False, description="Shift of the noise schedule.")
+    ] = None
+    boundary_ratio: Annotated[
+        float | None,
+        Field(gt=0, lt=1, allow_inf_nan=False, description="Share of the schedule where the experts change."),
+    ] = None
+    seed: Annotated[int | None, Field(ge=RANDOM_SEED, le=MAX_SEED, description="-1: one is drawn.")] = None
+    negative_prompt: Annotated[Text | None, Field(description="What to avoid; empty for nothing.")] = None
     input_reference: Reference = None
     image_reference: Reference = None
     reference_url: Reference = None
@@ -135,7 +156,7 @@ class FileExtension(BaseModel, extra="forbid"):
     """The body of an extension of a video that comes with it; ``seconds`` is the length of what is new."""
 
     prompt: Prompt
-    seconds: Annotated[float | None, Field(gt=0, le=3600, allow_inf_nan=False)] = None
+    seconds: Seconds = None
 
 
 class Extension(FileExtension):

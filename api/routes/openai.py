@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field
 from api.answer import answer
 from api.body import read_json
 from api.eta import eta_seconds, poll_seconds
+from api.form import MEDIA_TYPE as MULTIPART
+from api.form import URL_ENCODED
 from api.idempotency import PARAMETER, Reservation
 from api.links import Links
 from api.names import JOB_ID_PATTERN, check_job_id
@@ -22,7 +24,7 @@ from api.openai.models import Model, ModelPage, model_of, model_page
 from api.openai.receive import received_fields
 from api.openai.remix import Derived, appended, continued, remixed
 from api.openai.video import DeletedVideo, Video, VideoList, video_of
-from api.openapi import PROBLEMS
+from api.openapi import BINARY, DOWNLOAD, PROBLEMS, RANGE
 from api.parts import Parts, parts_of
 from api.principal import principal_of
 from api.refusals import NotOfferedError
@@ -43,7 +45,7 @@ _REFERENCE = {"schema": {"$ref": "#/components/schemas/CreateVideo"}}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": _REFERENCE, "multipart/form-data": _REFERENCE},
+        "content": dict.fromkeys(("application/json", MULTIPART, URL_ENCODED), _REFERENCE),
     },
     "parameters": [PARAMETER],
 }
@@ -52,7 +54,7 @@ _EXTENSION: dict[str, Any] = {
         "required": True,
         "content": {
             kind: {"schema": {"$ref": "#/components/schemas/Extension"}}
-            for kind in ("application/json", "multipart/form-data")
+            for kind in ("application/json", MULTIPART, URL_ENCODED)
         },
     },
     "parameters": [PARAMETER],
@@ -63,6 +65,14 @@ _REMIX: dict[str, Any] = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Remix"}}},
     },
     "parameters": [PARAMETER],
+}
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    **DOWNLOAD,
+    200: {
+        "description": "The whole video, or a picture of it.",
+        "content": dict.fromkeys(("video/mp4", *_MEDIA.values()), BINARY),
+    },
+    307: {"description": "The video is at this address of the bucket, for an hour."},
 }
 _REDIRECT_SECONDS = 3600
 
@@ -109,7 +119,7 @@ async def create_openai_video(request: Request) -> Response:
 
 @router.get("/videos", response_model=VideoList)
 def list_openai_videos(query: Annotated[ListQuery, Query()], request: Request) -> Response:
-    """Videos in the order of their creation, the newest first unless ``order`` is ``asc``."""
+    """Videos, newest first unless `order` is `asc`."""
     found = parts_of(request).store.find(
         JobFilter(tenant=query.tenant), query.limit + 1, query.after, oldest_first=query.order == "asc"
     )
@@ -145,7 +155,7 @@ def delete_openai_video(video_id: str, request: Request) -> Response:
     return answer(DeletedVideo(id=job.id))
 
 
-@router.get("/videos/{video_id}/content", response_class=Response)
+@router.get("/videos/{video_id}/content", responses=_CONTENT, response_class=Response, openapi_extra=RANGE)
 def get_openai_content(video_id: str, query: Annotated[ContentQuery, Query()], request: Request) -> Response:
     """Download the video, a range of its bytes, a thumbnail, or a sheet of its frames."""
     parts = parts_of(request)

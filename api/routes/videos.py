@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answer import answer
 from api.links import Links
 from api.names import job_of_video
-from api.openapi import PROBLEMS
+from api.openapi import DOWNLOAD, PROBLEMS, RANGE
 from api.parts import parts_of
 from api.present import video_view
 from api.refusals import JobActiveError, VideoNotFoundError
@@ -21,13 +21,6 @@ from jobs.errors import JobNotFoundError
 from jobs.state import Job, JobFilter, JobState
 
 router = APIRouter(prefix="/videos", tags=["videos"], responses=PROBLEMS)
-
-_CONTENT = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
-_DOWNLOAD: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole video.", "content": _CONTENT},
-    206: {"description": "The range asked for.", "content": _CONTENT},
-    304: {"description": "The client has it already."},
-}
 
 
 def _job(filename: str, store: ClientStore) -> Job:
@@ -47,8 +40,8 @@ def list_videos(page: Annotated[Page, Query()], request: Request) -> Response:
     return answer(VideoPage(videos=[video_view(job, links) for job in jobs], next=following))
 
 
-@router.head("/{filename}", responses=_DOWNLOAD, response_class=Response)
-@router.get("/{filename}", responses=_DOWNLOAD, response_class=Response)
+@router.head("/{filename}", responses=DOWNLOAD, response_class=Response)
+@router.get("/{filename}", responses=DOWNLOAD, response_class=Response, openapi_extra=RANGE)
 def get_video(filename: str, request: Request) -> Response:
     """Download a video, or one range of its bytes."""
     parts = parts_of(request)

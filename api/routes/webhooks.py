@@ -52,12 +52,8 @@ _BODY: dict[str, Any] = {
 }
 WebhookId = Annotated[
     str,
-    Path(
-        description="Of an endpoint, or `default`: the one that signs where requests name the URL.",
-        examples=["whe_01arz3ndektsv4rrffq69g5fav"],
-    ),
+    Path(description="Of an endpoint, or `default`: the one that signs where requests name the URL."),
 ]
-DeliveryId = Annotated[str, Path(examples=["whd_01arz3ndektsv4rrffq69g5fav"])]
 
 
 class DeliveryQuery(BaseModel, extra="forbid"):
@@ -141,14 +137,14 @@ def list_deliveries(
 
 
 @router.get("/{webhook_id}/deliveries/{delivery_id}", response_model=DeliveryDetail)
-def get_delivery(webhook_id: WebhookId, delivery_id: DeliveryId, request: Request) -> Response:
+def get_delivery(webhook_id: WebhookId, delivery_id: str, request: Request) -> Response:
     """One delivery: what is sent, and how its attempts went."""
     delivery = _delivery(webhook_id, delivery_id, request)
     return answer(delivery_detail(delivery, parts_of(request).webhooks.store.attempts(delivery.id)))
 
 
 @router.post("/{webhook_id}/deliveries/{delivery_id}/replay", status_code=202, response_model=DeliveryView)
-def replay_delivery(webhook_id: WebhookId, delivery_id: DeliveryId, request: Request) -> Response:
+def replay_delivery(webhook_id: WebhookId, delivery_id: str, request: Request) -> Response:
     """Send a message again, with the id it had."""
     webhooks, tenant = _own(request)
     return _begun(webhooks.store.replay(_delivery(webhook_id, delivery_id, request).id, tenant))

@@ -32,7 +32,8 @@ function fieldTable(rows) {
   const table = make("table");
   for (const { name, schema, required, about } of rows) {
     const row = put(make("tr"), make("td", name + (required ? " *" : "")), make("td", typeOf(schema)));
-    put(table, put(row, make("td", [plain(about ?? schema.description), bounds(schema)].filter(Boolean).join(" "))));
+    const limits = bounds(schema);
+    put(table, put(row, put(make("td", plain(about ?? schema.description)), make("span", limits && ` ${limits}`, "quiet"))));
   }
   return table;
 }
@@ -55,6 +56,7 @@ function tryForm(method, path, operation, example) {
   for (const parameter of operation.parameters ?? []) {
     const input = make("input");
     input.required = parameter.in === "path";
+    input.placeholder = parameter.example ?? "";
     inputs.push([parameter, input]);
     put(form, put(make("label", parameter.name), input));
   }
@@ -93,15 +95,17 @@ async function send(method, path, inputs, body) {
 function operationCard(method, path, operation) {
   const card = make("details", "", "operation"), inner = make("div");
   card.id = operation.operationId;
-  put(card, put(make("summary"), make("span", method.toUpperCase(), `method ${method}`), make("span", path, "path"), make("span", plain(operation.description ?? operation.summary), "quiet")), inner);
+  put(card, put(make("summary"), make("span", method.toUpperCase(), `method ${method}`), make("span", path, "path"), make("span", plain(operation.summary), "quiet")), inner);
   const fill = () => {
     if (inner.childElementCount) return;
     const bodies = operation.requestBody?.content ?? {}, media = bodies["application/json"];
+    put(inner, make("p", plain(operation.description)));
     if (operation.parameters?.length)
       section(inner, "Parameters", fieldTable(operation.parameters.map((one) => ({ name: one.name, schema: one.schema, required: one.required, about: [one.in === "query" ? "" : `(${one.in})`, one.description].filter(Boolean).join(" ") }))));
-    for (const [kind, { schema }] of Object.entries(bodies)) {
-      const rows = fieldsOf(follow(schema));
-      section(inner, `Body, ${kind}`, rows.length ? fieldTable(rows) : make("p", typeOf(schema)));
+    const alike = Map.groupBy(Object.entries(bodies), ([, { schema }]) => fieldsOf(follow(schema)).map(({ name }) => name).join());
+    for (const [names, kinds] of alike) {
+      const schema = kinds[0][1].schema;
+      section(inner, `Body, ${kinds.map(([kind]) => kind).join(" or ")}`, names ? fieldTable(fieldsOf(follow(schema))) : make("p", typeOf(schema)));
     }
     const answers = Object.entries(operation.responses).map(([status, one]) => {
       const content = Object.entries(one.content ?? {})[0];
@@ -111,6 +115,8 @@ function operationCard(method, path, operation) {
     const good = Object.entries(operation.responses).find(([status]) => status.startsWith("2"))?.[1];
     const told = fieldsOf(follow(Object.values(good?.content ?? {})[0]?.schema));
     if (told.length) section(inner, "In the answer", fieldTable(told.map((row) => ({ ...row, required: false }))));
+    const example = Object.values(good?.content ?? {})[0]?.example;
+    if (example) section(inner, "For example", make("pre", JSON.stringify(example, null, 2)));
     section(inner, "With curl", make("pre", curl(method, path, media?.example)));
     section(inner, "Try it", tryForm(method, path, operation, media?.example));
   };

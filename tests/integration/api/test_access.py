@@ -1,8 +1,12 @@
 """Who may call: keys and their scopes, and what a service without keys refuses."""
 
+from dataclasses import replace
+
 import pytest
+from starlette.testclient import TestClient
 
 from api.access import Access, Anonymous, anonymous_mode, is_loopback
+from api.app import create_app
 from api.exposure import ExposedError, check_exposure
 from api.keyring import Keyring
 from api.settings import GatewaySettings
@@ -170,7 +174,16 @@ def test_without_keys_a_name_that_may_be_anybodys_is_refused(local, host):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://localhost:3000", "https://wan.example.evil"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "",
+        "http://localhost:3000",
+        "https://wan.example.evil",
+        "http://[::1",
+        "//",
+    ],
 )
 def test_without_keys_a_page_of_another_site_is_refused(local, origin):
     answer = local.post(URL, json=BODY, headers={"origin": origin, "host": "localhost:8004"})
@@ -181,6 +194,16 @@ def test_without_keys_a_page_of_another_site_is_refused(local, origin):
 def test_without_keys_own_pages_and_listed_ones_are_served(local, origin):
     answer = local.get("/jobs", headers={"origin": origin, "host": "localhost:8004"})
     assert answer.status_code == 200
+
+
+def test_without_keys_the_pages_of_a_public_address_with_a_port_are_served(gateway):
+    access = Access(Keyring(MemoryKeyStore()), Anonymous.UNTIL_KEYS, public_url="https://Wan.example:8443")
+    with TestClient(create_app(replace(gateway.parts, access=access))) as client:
+        headers = {"origin": "https://wan.example:8443", "host": "wan.example:8443"}
+        assert client.get("/jobs", headers=headers).status_code == 200
+        behind_a_proxy = headers | {"host": "10.0.0.7:8004"}
+        assert client.get("/jobs", headers=behind_a_proxy).status_code == 200
+        assert client.get("/jobs", headers=headers | {"origin": "https://wan.example"}).status_code == 403
 
 
 def test_a_key_may_be_used_by_any_name_and_from_any_page(client, keys):

@@ -274,3 +274,14 @@ def test_the_log_quotes_prompts_where_it_may(redis_url, tmp_path):
         log = gateway.end()
     (line,) = (line for line in map(json.loads, log.splitlines()) if "prompt" in line)
     assert (line["message"], line["prompt"]) == ("Queued for t2v-A14B", BODY["prompt"])
+
+
+def test_a_handshake_that_is_none_is_refused_with_a_problem(process):
+    with socket.create_connection(process.address) as client:
+        client.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.lower().count(b"content-type: application/problem+json") == 1
+    assert b"missing Sec-WebSocket-Key" in body
+    assert json.loads(body)["status"] == 400
