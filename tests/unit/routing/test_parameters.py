@@ -223,3 +223,16 @@ def test_no_query_makes_the_patterns_run_away(unit):
         video_body(asked, kind, CATALOG[task], "en")
     text_to_read(asked.query)
     assert time.process_time() - begin < 5  # a pattern that runs away takes minutes
+
+
+@pytest.mark.parametrize(
+    ("query", "prompt"),
+    [
+        ("a fox in the snow for ten seconds", "a fox in the snow"),
+        ("a fox, lasting about 5 seconds in 4K", "a fox"),
+        ("the logo flies in, 3 secs", "the logo flies in"),
+        ("un zorro, formato vertical", "un zorro"),
+    ],
+)
+def test_what_leads_to_a_number_goes_with_it_and_nothing_else(query, prompt):
+    assert body_of(query, Kind.TEXT_TO_VIDEO, "t2v-A14B").fields["prompt"] == prompt
