@@ -26,6 +26,7 @@ def serving(workspace: Workspace, *, worker: bool = False) -> Iterator[tuple[str
             "PORT": str(port),
             "LOG_LEVEL": "INFO",
             "DRAIN_SECONDS": "0",
+            "QUEUE_LENGTH": "1000000",  # nothing that is measured is to be refused
         }
         process = running_parts.enter_context(running("api", environment=environment, log=log))
         wait_until_ready(f"{address}/health", process, log)
