@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from api.settings import GatewaySettings
 from jobs.settings import load_settings
+from scripts.flower import FlowerSettings
 from scripts.serve import note_path
 from scripts.stop import answers
 
@@ -47,7 +50,7 @@ def ensure_service(settings: GatewaySettings) -> str:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.serve"],
-            env={"LOG_FORMAT": "console"} | os.environ,  # people look into it
+            env={"LOG_FORMAT": "console", "FLOWER_PORT": _flower_port()} | os.environ,  # people look into it
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -61,6 +64,15 @@ def ensure_service(settings: GatewaySettings) -> str:
                 sys.exit(f"The service did not start. The end of {log}:\n{tail}")
             time.sleep(_POLL_SECONDS)
     return address
+
+
+def _flower_port() -> str:
+    """Flower's usual port, or any that is free."""
+    for port in (FlowerSettings.model_fields["flower_port"].default, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(probe.getsockname()[1])
+    return ""
 
 
 def _is_ready(address: str) -> bool:
@@ -100,6 +112,11 @@ def download(client: httpx.Client, job: dict[str, Any], directory: Path) -> Path
     return file
 
 
+def _flower_line(settings: GatewaySettings) -> str:
+    url = json.loads(note_path(settings.data_dir).read_text()).get("flower")
+    return f"Flower     {url}   (what the workers do)\n" if url else ""
+
+
 def _stop_command(settings: GatewaySettings) -> str:
     return f"DATA_DIR={settings.data_dir} make stop" if "DATA_DIR" in os.environ else "make stop"
 
@@ -123,7 +140,7 @@ Video      {file}
            {video.width}*{video.height}, {video.frames} frames, {video.fps:g} fps, {video.codec}, as read back
 Watch      {address}{job["video_path"]}
 Service    {address}   (page, API; it goes on running)
-Stop       {_stop_command(settings)}
+{_flower_line(settings)}Stop       {_stop_command(settings)}
 
 The picture is noise: this is a tiny model with random weights, on the same code that runs the real ones.
 """)

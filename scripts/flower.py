@@ -47,6 +47,11 @@ class FlowerSettings(JobsSettings):
         return self
 
     @property
+    def url(self) -> str:
+        """Where a browser on this machine finds it."""
+        return f"http://127.0.0.1:{self.flower_port}"
+
+    @property
     def password(self) -> str:
         """``name:password``, or nothing."""
         return self.flower_basic_auth.get_secret_value() if self.flower_basic_auth else ""

@@ -1,7 +1,7 @@
 """The whole service in the foreground until Ctrl-C: ``python -m scripts.serve``.
 
 Starts whatever the environment does not name: a Redis of its own, tiny models, then the gateway
-and the workers, each kept running.
+and the workers, each kept running. FLOWER_PORT adds Flower.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from api.settings import GatewaySettings
 from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
 from jobs.settings import load_settings
+from scripts.flower import FlowerSettings
 from telemetry.logs import configure_logging
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
@@ -28,16 +29,17 @@ from workers.settings import WorkerSettings
 _STOP_SECONDS = 60.0
 
 
-def programs(metrics_port: int | None = None) -> list[Program]:
-    """The gateway and the supervisor of the workers, which has its metrics on the next port."""
+def programs(metrics_port: int | None, flower: FlowerSettings | None) -> list[Program]:
+    """Gateway, supervisor of the workers, whose metrics are on the next port, and Flower if it is wanted."""
     # Ctrl-C should be prompt: a running job goes back to the queue, where the next start finds it.
     prompt = {"DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "0")}
     if metrics_port:
         prompt["METRICS_PORT"] = str(metrics_port + 1)
-    return [
+    kept = [
         Program("gateway", [sys.executable, "-m", "api"]),
         Program("workers", [sys.executable, "-m", "workers", "--gpus", "all"], prompt),
     ]
+    return [*kept, Program("flower", [sys.executable, "-m", "scripts.flower"])] if flower else kept
 
 
 def note_path(data_dir: Path) -> Path:
@@ -57,9 +59,10 @@ def _require_free(host: str, port: int) -> None:
 
 
 @contextmanager
-def _noted(data_dir: Path, address: str) -> Iterator[None]:
+def _noted(data_dir: Path, address: str, flower: FlowerSettings | None) -> Iterator[None]:
     note = note_path(data_dir)
-    note.write_text(json.dumps({"pid": os.getpid(), "url": address}))
+    told = {"pid": os.getpid(), "url": address, "flower": flower.url if flower else None}
+    note.write_text(json.dumps(told))
     try:
         yield
     finally:
@@ -69,6 +72,7 @@ def _noted(data_dir: Path, address: str) -> Iterator[None]:
 def main() -> None:
     """Start everything, keep it running, stop it in order."""
     gateway, worker = load_settings(GatewaySettings), load_settings(WorkerSettings)
+    flower = load_settings(FlowerSettings) if os.environ.get("FLOWER_PORT") else None
     configure_logging(gateway, "serve")
     _require_free(gateway.host, gateway.port)
     stopped = Event()
@@ -94,9 +98,11 @@ def main() -> None:
             builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
             subprocess.run(builder, env=os.environ | {"TQDM_DISABLE": "1"}, check=True)
         address = f"http://{gateway.host}:{gateway.port}"
-        running.enter_context(_noted(gateway.data_dir, address))
+        running.enter_context(_noted(gateway.data_dir, address, flower))
         print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)
-        kept = programs(gateway.metrics_port)
+        if flower:
+            print(f"Flower, for a look at the workers: {flower.url}", flush=True)
+        kept = programs(gateway.metrics_port, flower)
         ProcessKeeper(kept, stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped, meanwhile)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from scripts.cli.api_client import ApiClient, pass_api
 from scripts.cli.progress import show_until_final
@@ -29,7 +29,10 @@ def jobs(api: ApiClient, /, *, as_json: bool, **wanted: object) -> None:
     if as_json:
         click.echo(json.dumps(page["jobs"], indent=2))
         return
-    table = Table("id", "task", "status", "progress", "attempt", "created")
+    # Whole even in a narrow terminal: the id is what every other command wants.
+    table = Table(
+        Column("id", no_wrap=True, min_width=30), "task", "status", "progress", "attempt", "created"
+    )
     for job in page["jobs"]:
         created = job["created_at"].replace("T", " ")[:16]
         table.add_row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from celery import Celery
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from jobs.connect import open_store
 from jobs.embedded import broker_url
@@ -27,7 +27,8 @@ def workers() -> None:
 @workers.command(name="list")
 def show() -> None:
     """List the workers heard of lately: what each is busy with, and whether it takes more."""
-    table = Table("worker", "queues", "busy with", "takes jobs", "last heard of")
+    whole = [Column(name, no_wrap=True, overflow="fold") for name in ("worker", "busy with")]
+    table = Table(whole[0], "queues", whole[1], "takes jobs", "last heard of")
     store, found = _workers()
     busy = {job.worker: job.id for job in store.find(JobFilter(state=JobState.IN_PROGRESS), _MOST_JOBS)}
     consumed = _celery().control.inspect(timeout=_LOOK_SECONDS).active_queues() or {}

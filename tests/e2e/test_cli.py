@@ -53,6 +53,7 @@ def test_a_job_is_submitted_listed_watched_and_cannot_be_cancelled_afterwards(cl
     listed = json.loads(cli("jobs", "--json", "--status", "completed"))
     assert job_id in {job["id"] for job in listed}
     assert job_id in cli("jobs")
+    assert job_id in wanserve("jobs", WANSERVE_URL=service.address, COLUMNS="80").stdout
     log = cli("logs", job_id).splitlines()
     assert log[0].endswith("  Queued")
     assert "Attempt 1 begins at worker cpu@" in log[1]

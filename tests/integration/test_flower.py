@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from jobs.embedded import broker_url
-from tests.e2e.conftest import free_port
+from tests.e2e.conftest import free_port, running_service
 from workers.celery_app import create_celery
 
 PATIENCE_SECONDS = 30.0
@@ -79,6 +79,34 @@ def test_it_shows_tasks_to_those_who_know_the_password_changes_nothing_and_remem
     assert "hush" not in (tmp_path / "flower.log").read_text()
     with flower(redis_url, tmp_path, **secret) as url:
         assert JOB in httpx.get(f"{url}/api/tasks", auth=("ops", "hush")).json()
+
+
+@pytest.mark.slow
+def test_it_runs_beside_a_service_that_is_told_its_port_and_ends_with_it(tmp_path):
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with running_service(tmp_path / "data", FLOWER_PORT=str(port)) as service:
+        job_id = service.submit()["id"]
+        until(lambda: httpx.get(f"{url}/healthcheck").is_success)
+        assert service.finished(job_id)["status"] == "completed"
+        online = until(
+            lambda: [one for one in httpx.get(f"{url}/workers?json=1").json()["data"] if one["status"]]
+        )
+        assert online[0]["hostname"].startswith("cpu@")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_a_service_whose_flower_everybody_could_see_does_not_start(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.serve"],
+        env=environment("", tmp_path, FLOWER_PORT="5555", FLOWER_ADDRESS="0.0.0.0"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Set FLOWER_BASIC_AUTH=name:password as well" in done.stderr
 
 
 @pytest.mark.parametrize(
