@@ -321,8 +321,13 @@ def _challenge(error: Exception) -> list[str]:
 
 
 def _allowed(connection: HTTPConnection) -> Iterator[str]:
-    """Every method that the address takes. The router knows only those of the first route that fits."""
+    """Every method that the address takes. The router knows only those of the first route that fits.
+
+    An address of its own, such as ``/v1/videos/extensions``, is no example of one with a name in it.
+    """
+    path, routes = connection.scope["path"], connection.app.routes
+    fitting = [route for route in routes if getattr(route, "path", None) == path] or routes
     for method in _METHODS:
         asked = {**connection.scope, "method": method}
-        if any(route.matches(asked)[0] is Match.FULL for route in connection.app.routes):
+        if any(route.matches(asked)[0] is Match.FULL for route in fitting):
             yield method

@@ -53,6 +53,8 @@ def test_a_refused_method_is_told_every_method_that_the_address_takes(gateway):
     video = "/videos/job_01m841tz79b74c3p14bqd55sfm.mp4"
     assert gateway.client.put(video).headers["allow"] == "GET, HEAD, DELETE"
     assert gateway.client.get(URL).headers["allow"] == "POST"
+    assert gateway.client.put("/v1/videos/extensions").headers["allow"] == "POST"
+    assert gateway.client.put("/v1/videos/extension").headers["allow"] == "GET, DELETE"
 
 
 def test_an_unexpected_error_is_a_problem_that_gives_nothing_away(redis_url, tmp_path):
