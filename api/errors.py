@@ -66,6 +66,7 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.PresignUnavailableError: Kind(
         _S.UNPROCESSABLE_ENTITY, "presign_unavailable", "There are no direct uploads here"
     ),
+    refusals.HeadTooSlowError: Kind(_S.REQUEST_TIMEOUT, "head_too_slow", "The request took too long"),
     refusals.BodyTooSlowError: Kind(
         _S.REQUEST_TIMEOUT,
         "body_too_slow",

@@ -84,6 +84,13 @@ class MalformedFormError(RefusedError):
         super().__init__(f"The body is not valid multipart/form-data: {why.rstrip('.')}.")
 
 
+class HeadTooSlowError(RefusedError):
+    """What a connection wants did not come in time."""
+
+    def __init__(self) -> None:
+        super().__init__("The head of the request took too long to arrive.")
+
+
 class BodyTooSlowError(RefusedError):
     """The body did not come in time."""
 

@@ -19,13 +19,15 @@ from api.names import check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.principal import principal_of
-from jobs.errors import JobNotFoundError
+from api.refusals import RefusedError
+from jobs.errors import JobNotFoundError, StoreUnavailableError
 from jobs.keys import TENANT_PATTERN
 from jobs.state import Job
 
 router = APIRouter(tags=["events"], responses=PROBLEMS)
 
 DONE, TRY_AGAIN = 1000, 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
+ADMITTED_SECONDS = 10.0  # so long a key is taken to be good; then it may have been revoked
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events, each with an EventView as its data.",
@@ -86,11 +88,21 @@ async def _job(job_id: str, connection: HTTPConnection) -> tuple[Job, int]:
 async def _views(
     happenings: AsyncGenerator[Happening | None], connection: HTTPConnection
 ) -> AsyncGenerator[EventView | None]:
-    load, links = parts_of(connection).load, Links(connection)
+    """The happenings as clients see them, until the job is removed or the client's key is revoked."""
+    parts, links, clock = parts_of(connection), Links(connection), asyncio.get_running_loop().time
+    admitted_until = clock() + ADMITTED_SECONDS
     async with aclosing(happenings):
-        with suppress(JobNotFoundError):  # removed meanwhile: no more will happen
+        with suppress(JobNotFoundError, RefusedError):
             async for happening in happenings:
-                yield None if happening is None else event_view(happening, load, links)
+                if clock() > admitted_until:
+                    await _admit_again(connection)
+                    admitted_until = clock() + ADMITTED_SECONDS
+                yield None if happening is None else event_view(happening, parts.load, links)
+
+
+async def _admit_again(connection: HTTPConnection) -> None:
+    with suppress(StoreUnavailableError):  # it was good when the stream began
+        await parts_of(connection).access.admit(connection)
 
 
 async def _tell(socket: WebSocket, views: AsyncGenerator[EventView | None]) -> None:

@@ -16,6 +16,7 @@ import uvicorn
 from api.__main__ import Server
 from api.app import create_app
 from api.parts import Parts
+from api.protocol import Protocol, Sockets
 
 PATIENCE_SECONDS = 60
 
@@ -24,7 +25,9 @@ class Announcing(Server):
     """The gateway's server, which tells when it listens."""
 
     def __init__(self, parts: Parts) -> None:
-        config = uvicorn.Config(create_app(parts), host="127.0.0.1", port=0, log_level="warning")
+        config = uvicorn.Config(
+            create_app(parts), host="127.0.0.1", port=0, log_level="warning", http=Protocol, ws=Sockets
+        )
         super().__init__(config, parts.watch)
         self.listens = Event()
         self.address = ("", 0)

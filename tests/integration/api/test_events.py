@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import active_count
+from typing import Any
 
 import httpx
 import pytest
@@ -19,10 +20,12 @@ from api.follow import Follow
 from api.load import Load
 from api.watch import Watch
 from jobs.errors import StoreUnavailableError
+from jobs.keys_memory import MemoryKeyStore
 from jobs.previews import preview_key
 from jobs.state import JobError, Progress
 from jobs.store_redis import connect as connect_redis
 from tests.integration.api.conftest import Gateway, parts_with
+from tests.integration.api.keys import access_with, token
 from tests.integration.api.live import Announcing, Stream, listening, streaming
 from wan_models.catalog import CATALOG
 
@@ -335,11 +338,63 @@ class TestWebSocket:
 
 @contextmanager
 def serving_with(
-    gateway: Gateway, feed: str | None, videos: Path, heartbeat_seconds: float = 15
+    gateway: Gateway, feed: str | None, videos: Path, heartbeat_seconds: float = 15, **changes: Any
 ) -> Iterator[str]:
     """Another gateway over the same store, with a pace of its own."""
     watch = Watch(gateway.store.get, RedisFeed(feed) if feed else None)
     load = Load(gateway.store, CATALOG, fresh_seconds=0)
     follow = Follow(gateway.store, watch, load, heartbeat_seconds)
-    with listening(parts_with(gateway.store, videos, watch=watch, follow=follow)) as server:
+    with listening(parts_with(gateway.store, videos, watch=watch, follow=follow, **changes)) as server:
         yield address(server)
+
+
+class TestRevokedKey:
+    """What was opened with a key ends with it."""
+
+    @pytest.fixture
+    def keyed(self, gateway, redis_url, tmp_path, monkeypatch) -> Iterator[tuple[str, MemoryKeyStore]]:
+        monkeypatch.setattr("api.routes.events.ADMITTED_SECONDS", 0)
+        keys = MemoryKeyStore()
+        access = access_with(keys)
+        with serving_with(gateway, redis_url, tmp_path, heartbeat_seconds=0.05, access=access) as url:
+            yield url, keys
+
+    @pytest.mark.parametrize("path", ["/events", "/jobs/{}/events"])
+    def test_ends_a_stream(self, gateway, keyed, path):
+        url, keys = keyed
+        headers = {"authorization": f"Bearer {token(keys, 'default')}"}
+        address = url + path.format(gateway.submit()["id"])
+        with httpx.stream("GET", address, headers=headers, timeout=60) as response:
+            stream = Stream(response)
+            stream.next()
+            keys.revoke(keys.all()[0].id, 1)
+            assert len(list(stream)) < 100  # which comes back only if the stream ends
+        assert httpx.get(address, headers=headers).status_code == 401
+
+    def test_ends_a_socket_which_is_then_told_why(self, gateway, keyed):
+        url, keys = keyed
+        headers = {"Authorization": f"Bearer {token(keys, 'default')}"}
+        address = f"{url.replace('http', 'ws')}/ws/jobs/{gateway.submit()['id']}"
+        with open_socket(address, additional_headers=headers) as socket:
+            socket.recv()
+            keys.revoke(keys.all()[0].id, 1)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(timeout=60)
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 1012
+        with pytest.raises(InvalidStatus) as denied:
+            open_socket(address, additional_headers=headers)
+        assert json.loads(denied.value.response.body or b"")["error_type"] == "invalid_api_key"
+
+    def test_ends_nothing_while_the_keys_cannot_be_read(self, gateway, keyed, monkeypatch):
+        url, keys = keyed
+        headers = {"authorization": f"Bearer {token(keys, 'default')}"}
+        with httpx.stream("GET", f"{url}/events", headers=headers, timeout=60) as response:
+            stream = Stream(response)
+            stream.next()
+
+            def away(_: str) -> None:
+                raise StoreUnavailableError("The job store does not answer.")
+
+            monkeypatch.setattr(keys, "get", away)
+            assert [stream.next().type for _ in range(3)] == ["", "", ""]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
 
 from jobs.keys import Scope
 from jobs.keys_memory import MemoryKeyStore
-from tests.integration.api.conftest import VIDEO, Gateway
+from tests.integration.api.conftest import VIDEO, Gateway, parts_with
 from tests.integration.api.keys import acting, keyed, token
 from tests.integration.api.live import listening
 
@@ -17,8 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK
 
 
 @pytest.fixture
-def sdk(gateway: Gateway) -> Iterator[openai.OpenAI]:
-    with listening(gateway.parts) as server:
+def sdk(gateway: Gateway, tmp_path: Path) -> Iterator[openai.OpenAI]:
+    with listening(parts_with(gateway.store, tmp_path)) as server:
         url = f"http://127.0.0.1:{server.address[1]}/v1"
         with openai.OpenAI(base_url=url, api_key="EMPTY", max_retries=0) as client:
             yield client

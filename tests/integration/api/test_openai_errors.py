@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
 
 import openai
 import pytest
@@ -13,7 +13,7 @@ from jobs.keys import Scope
 from jobs.keys_memory import MemoryKeyStore
 from jobs.limits import Limits, LimitStore
 from jobs.store_redis import connect
-from tests.integration.api.conftest import Gateway
+from tests.integration.api.conftest import Gateway, parts_with
 from tests.integration.api.keys import access_with, token
 from tests.integration.api.live import listening
 
@@ -24,9 +24,10 @@ def keys() -> MemoryKeyStore:
 
 
 @pytest.fixture
-def url(gateway: Gateway, keys: MemoryKeyStore, redis_url: str) -> Iterator[str]:
+def url(gateway: Gateway, keys: MemoryKeyStore, redis_url: str, tmp_path: Path) -> Iterator[str]:
     limiter = Limiter(LimitStore(connect(redis_url)), Limits(requests_per_minute=1))
-    with listening(replace(gateway.parts, access=access_with(keys), limiter=limiter)) as server:
+    parts = parts_with(gateway.store, tmp_path, access=access_with(keys), limiter=limiter)
+    with listening(parts) as server:
         yield f"http://127.0.0.1:{server.address[1]}"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from jobs.keys import Scope
 from jobs.keys_memory import MemoryKeyStore
 from jobs.limits import Limits, LimitStore
 from jobs.store_redis import connect as connect_redis
-from tests.integration.api.conftest import Gateway
+from tests.integration.api.conftest import Gateway, parts_with
 from tests.integration.api.keys import access_with, token
 from tests.integration.api.live import listening
 
@@ -42,10 +43,11 @@ class Live:
 
 
 @pytest.fixture
-def live(gateway: Gateway, redis_url: str) -> Iterator[Live]:
+def live(gateway: Gateway, redis_url: str, tmp_path: Path) -> Iterator[Live]:
     keys = MemoryKeyStore()
     limiter = Limiter(LimitStore(connect_redis(redis_url)), Limits(requests_per_minute=2))
-    with listening(replace(gateway.parts, access=access_with(keys), limiter=limiter)) as server:
+    parts = parts_with(gateway.store, tmp_path, access=access_with(keys), limiter=limiter)
+    with listening(parts) as server:
         yield Live(f"ws://127.0.0.1:{server.address[1]}", keys)
 
 
