@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from jobs.line import CLASSES, Place
+from jobs.outlook import Outlook, RunningJob, Size, WaitingJob
 from jobs.state import ANY_KIND, Attempt, Job, JobError, JobState, Pace, Priority, Progress, Worker
 
 
@@ -47,6 +49,33 @@ def job_of(answer: list[Any]) -> Job:
         request_id=fields.get("request", ""),
         traceparent=fields.get("trace", ""),
     )
+
+
+def outlook_of(answer: Any) -> Outlook:
+    """What a script told of a queue; lists that are empty come as objects."""
+    told = json.loads(answer)
+    paces = told["paces"] or []
+    return Outlook(
+        running=tuple(
+            RunningJob(worker, tenant, Size(kind, int(steps)), int(step), int(started) / 1000)
+            for tenant, worker, kind, steps, step, started, _ in told["running"]
+        ),
+        line=tuple(sorted((_waiting(*entry) for entry in told["line"]), key=lambda job: job.place)),
+        delayed=tuple(
+            _waiting(*entry, job_id, int(after) / 1000) for *entry, after, job_id in told["delayed"]
+        ),
+        length=told["length"],
+        waiting=told["waiting"] or {},
+        samples=tuple(Size(kind, int(steps)) for kind, steps in told["samples"]),
+        caps=told["caps"] or {},
+        paces={kind: pace_of(averages) for kind, averages in zip(paces[::2], paces[1::2], strict=True)},
+    )
+
+
+def _waiting(*told: Any) -> WaitingJob:
+    tenant, kind, steps, priority, created, job_id, *after = told
+    place = Place(CLASSES.index(priority), int(created) / 1000, job_id, tenant)
+    return WaitingJob(place, Size(kind, int(steps)), *after)
 
 
 def worker_of(name: Any, entry: Any) -> Worker:

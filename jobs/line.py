@@ -10,6 +10,11 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from jobs.state import Priority
+
+CLASSES = tuple(Priority)
+"""The classes of a line: those that are claimed first, first."""
+
 
 class Place(NamedTuple):
     """Where a job stands in line. Places compare as the jobs are claimed: the least is the next.

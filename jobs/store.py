@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from jobs.outlook import Outlook
 from jobs.policy import Caps
 from jobs.state import (
     Event,
@@ -205,6 +206,10 @@ class JobStore(Protocol):
 
     def finished(self, tenant: str, digest: str) -> Job | None:
         """The newest completed job of a tenant with this digest, or None: what a reuse is answered with."""
+        ...
+
+    def outlook(self, queue: str) -> Outlook:
+        """What an estimate of a queue is made from, at a cost that does not grow with the queue."""
         ...
 
     def paces(self, queue: str) -> Mapping[str, Pace]:

@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from math import ceil
 from threading import RLock
 from typing import Any, NamedTuple
@@ -22,7 +23,8 @@ from jobs.errors import (
     TooManyJobsError,
     WaitTooLongError,
 )
-from jobs.line import Line, Place
+from jobs.line import CLASSES, Line, Place
+from jobs.outlook import EACH, FIRST, RUNS, SAMPLES, TENANTS, Outlook, RunningJob, Size, WaitingJob
 from jobs.policy import Caps, Policy
 from jobs.state import (
     ANY_KIND,
@@ -39,14 +41,12 @@ from jobs.state import (
     NewJob,
     Note,
     Pace,
-    Priority,
     Progress,
     TenantEvent,
     Transition,
     Worker,
 )
 
-_CLASSES = list(Priority)  # those that are taken first, first
 _DAY = 24 * 3600
 _PROMOTED = 10  # jobs that a claim puts back in line on its way
 _PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
@@ -327,6 +327,25 @@ class MemoryJobStore:
             done = self._results.get((tenant, digest)) if digest else None
             return self._jobs.get(done) if done else None
 
+    def outlook(self, queue: str) -> Outlook:
+        with self._lock:
+            line, waiting = self._waiting(queue), Counter(job.tenant for job in self._waiting(queue))
+            running = self.find(JobFilter(queue=queue, state=JobState.IN_PROGRESS), RUNS, oldest_first=True)
+            delayed = [job for job in self._matching(JobFilter(queue=queue)) if job.not_before is not None]
+            front = self._in_front(line)
+            told = {job.tenant for job in (*running, *front, *delayed)}
+            caps = {tenant: self._caps.get(tenant, self._policy.caps).in_progress for tenant in told}
+            return Outlook(
+                running=tuple(map(_running, running)),
+                line=tuple(map(_waiting_job, front)),
+                delayed=tuple(map(_waiting_job, sorted(delayed, key=lambda job: (job.not_before, job.id)))),
+                length=len(line),
+                waiting={job.tenant: waiting[job.tenant] for job in front},
+                samples=tuple(_size(line[rank]) for rank in _sampled(len(line) - FIRST)),
+                caps={tenant: most for tenant, most in caps.items() if most is not None},
+                paces=self.paces(queue),
+            )
+
     def paces(self, queue: str) -> Mapping[str, Pace]:
         with self._lock:
             return {kind: pace for (of, kind), pace in self._paces.items() if of == queue}
@@ -543,6 +562,16 @@ class MemoryJobStore:
         """The jobs that stand in line, in the order they are taken."""
         return sorted(filter(_stands_in_line, self._matching(JobFilter(queue=queue))), key=_place)
 
+    def _in_front(self, line: list[Job]) -> list[Job]:
+        """The jobs that an outlook has in line: the first, and where there are caps some of each tenant."""
+        if self._policy.caps.in_progress is None and not self._caps:
+            return line[:FIRST]
+        own: dict[str, list[Job]] = {}
+        for job in line:
+            own.setdefault(job.tenant, []).append(job)
+        some = {job.id for jobs in islice(own.values(), TENANTS) for job in jobs[:EACH]}
+        return [job for rank, job in enumerate(line) if rank < FIRST or job.id in some]
+
     def _matching(self, which: JobFilter) -> Iterator[Job]:
         for job in self._jobs.values():
             if (
@@ -580,9 +609,27 @@ def _stands_in_line(job: Job) -> bool:
     return job.state is JobState.QUEUED and job.not_before is None
 
 
+def _size(job: Job) -> Size:
+    return Size(job.pace_key, job.progress.steps)
+
+
+def _running(job: Job) -> RunningJob:
+    return RunningJob(job.worker or "", job.tenant, _size(job), job.progress.step, job.started_at or 0)
+
+
+def _waiting_job(job: Job) -> WaitingJob:
+    return WaitingJob(_place(job), _size(job), job.not_before)
+
+
+def _sampled(behind: int) -> list[int]:
+    """The ranks of jobs behind the first ones, evenly spread."""
+    count = max(0, min(SAMPLES, behind))
+    return [int(FIRST + (sample + 0.5) * behind / count) for sample in range(count)]
+
+
 def _told(error: JobError) -> dict[str, str]:
     return {"code": error.code, "message": error.message}
 
 
 def _place(job: Job) -> Place:
-    return Place(_CLASSES.index(job.priority), job.created_at, job.id, job.tenant)
+    return Place(CLASSES.index(job.priority), job.created_at, job.id, job.tenant)

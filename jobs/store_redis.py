@@ -16,7 +16,7 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from jobs.answers import job_of, pace_of, worker_of
+from jobs.answers import job_of, outlook_of, pace_of, worker_of
 from jobs.dispatch import NUDGE
 from jobs.errors import (
     GpuTimeSpentError,
@@ -29,6 +29,7 @@ from jobs.errors import (
     TooManyJobsError,
     WaitTooLongError,
 )
+from jobs.outlook import EACH, FIRST, RUNS, SAMPLES, TENANTS, Outlook
 from jobs.policy import Caps, Policy
 from jobs.redis_errors import unavailable
 from jobs.state import (
@@ -240,6 +241,9 @@ class RedisJobStore:
     def finished(self, tenant: str, digest: str) -> Job | None:
         answer = self._run("finished", tenant, digest)
         return None if answer[0] == b"refused" else job_of(answer)
+
+    def outlook(self, queue: str) -> Outlook:
+        return outlook_of(self._call("outlook", queue, FIRST, TENANTS, EACH, SAMPLES, RUNS)[1])
 
     def paces(self, queue: str) -> Mapping[str, Pace]:
         with unavailable():

@@ -85,10 +85,14 @@ local function erase(job, ...)
   redis.call('HDEL', key('job', job.id), ...)
 end
 
--- How many more of a tenant's jobs may be in a state, by its own caps or else by those of everybody.
+-- How many of a tenant's jobs may be in a state, by its own caps or else by those of everybody, or nil.
+local function cap(tenant, state)
+  return cjson.decode(redis.call('HGET', P .. 'caps', tenant) or CAPS)[state]
+end
+
+-- How many more of them.
 local function room(tenant, state)
-  local own = redis.call('HGET', P .. 'caps', tenant)
-  local most = cjson.decode(own or CAPS)[state]
+  local most = cap(tenant, state)
   if not most then return math.huge end
   local taken = 0
   for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
@@ -578,6 +582,58 @@ function verbs.claimable(queue)
     jobs = jobs + math.min(waiting, room(tenant, 'in_progress'))
   end
   return { 'ok', jobs }
+end
+
+-- The jobs that an outlook has in line: the first ones, and where caps hold jobs back some of each first tenant.
+local function in_front(queue, first, tenants, each)
+  local ids, known = redis.call('ZRANGE', key('ready', queue), 0, first - 1), {}
+  if not cjson.decode(CAPS).in_progress and redis.call('EXISTS', P .. 'caps') == 0 then return ids end
+  for _, id in ipairs(ids) do known[id] = true end
+  for _, head in ipairs(redis.call('ZRANGE', key('heads', queue), 0, tenants - 1)) do
+    local own = key('ready', queue .. ':' .. head:match(' (%S+)$'))
+    for _, id in ipairs(redis.call('ZRANGE', own, 0, each - 1)) do
+      if not known[id] then ids[#ids + 1] = id end
+    end
+  end
+  return ids
+end
+
+-- What an estimate is made from; outlook.py says what it is, and answers.py reads it.
+function verbs.outlook(queue, first, tenants, each, samples, runs)
+  local ready, told = key('ready', queue), { running = {}, line = {}, delayed = {}, samples = {}, waiting = {}, caps = {} }
+  local function tell(list, id, ...)
+    local values = redis.call('HMGET', key('job', id), ...)
+    values[#values + 1] = id
+    local tenant = values[1]
+    if not tenant then return nil end -- its record was deleted by hand
+    list[#list + 1] = values
+    told.caps[tenant] = told.caps[tenant] or cap(tenant, 'in_progress')
+    return tenant
+  end
+  for _, id in ipairs(redis.call('ZRANGE', index('*', { queue = queue }, 'in_progress'), 0, runs - 1)) do
+    tell(told.running, id, 'tenant', 'worker', 'pace', 'steps', 'step', 'started')
+  end
+  for _, id in ipairs(in_front(queue, first, tenants, each)) do
+    local tenant = tell(told.line, id, 'tenant', 'pace', 'steps', 'priority', 'created')
+    if tenant then
+      told.waiting[tenant] = told.waiting[tenant] or redis.call('ZCARD', key('ready', queue .. ':' .. tenant))
+    end
+  end
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'delayed', 0, first - 1)) do
+    if redis.call('HGET', key('job', id), 'queue') == queue then
+      tell(told.delayed, id, 'tenant', 'pace', 'steps', 'priority', 'created', 'after')
+    end
+  end
+  told.length = redis.call('ZCARD', ready)
+  local behind = told.length - first
+  for sample = 1, math.min(samples, behind) do
+    local rank = math.floor(first + (sample - 0.5) * behind / math.min(samples, behind))
+    local id = redis.call('ZRANGE', ready, rank, rank)[1]
+    local size = redis.call('HMGET', key('job', id), 'pace', 'steps')
+    if size[2] then told.samples[#told.samples + 1] = size end
+  end
+  told.paces = redis.call('HGETALL', key('pace', queue))
+  return { 'ok', cjson.encode(told) }
 end
 
 function verbs.outdated(limit) return { 'ok', due('retention', limit) } end

@@ -18,6 +18,8 @@ from jobs.errors import (
     TooManyJobsError,
     WaitTooLongError,
 )
+from jobs.line import Place
+from jobs.outlook import FIRST, SAMPLES, TENANTS, Outlook, RunningJob, Size, WaitingJob
 from jobs.policy import Caps, Policy
 from jobs.state import (
     ANY_KIND,
@@ -33,6 +35,7 @@ from jobs.state import (
     Lease,
     NewJob,
     Note,
+    Pace,
     Priority,
     Progress,
 )
@@ -896,6 +899,68 @@ class TestPosition:
                 leases.append(job.lease)
                 started.append(job.id)
         assert all(started.index(job_id) <= ahead for job_id, ahead in told.items())
+
+
+class TestOutlook:
+    def test_of_a_queue_that_nothing_was_ever_asked_of_is_empty(self, store):
+        assert store.outlook(QUEUE) == Outlook()
+
+    def test_tells_what_runs_what_stands_in_line_and_what_waits(self, store, clock):
+        start = clock.time
+        store.set_caps("acme", Caps(in_progress=4))
+        running, failed = (claimed(store, number, pace_key="large", tenant="acme") for number in (1, 2))
+        store.heartbeat(running.lease, Progress("denoising", 5, 20))
+        store.retry(failed.lease, OOM, 30)
+        clock.pass_seconds(1)
+        submitted(store, 3, steps=4)
+        submitted(store, 4, queue="another")
+        submitted(store, 5, priority=Priority.HIGH, tenant="acme")
+        assert store.outlook(QUEUE) == Outlook(
+            running=(RunningJob("w1", "acme", Size("large", 20), 5, start),),
+            line=(
+                WaitingJob(Place(0, start + 1, "job_0005", "acme"), Size("", 20)),
+                WaitingJob(Place(1, start + 1, "job_0003", "default"), Size("", 4)),
+            ),
+            delayed=(WaitingJob(Place(1, start, "job_0002", "acme"), Size("large", 20), start + 30),),
+            length=2,
+            waiting={"acme": 1, "default": 1},
+            caps={"acme": 4},
+        )
+
+    def test_learns_with_the_pace(self, store, clock):
+        job = claimed(store)
+        clock.pass_seconds(5)
+        store.succeed(job.lease, {})
+        assert store.outlook(QUEUE).paces == store.paces(QUEUE) == {ANY_KIND: Pace(0, 5)}
+
+    @pytest.fixture
+    def long_line(self, store, clock) -> list[str]:
+        """More jobs than are told of: those of one tenant, the last few of many others."""
+        tenants = ["acme"] * (FIRST + 60) + [f"t{number}" for number in range(TENANTS + 1)] * 2
+        for number, tenant in enumerate(tenants):
+            submitted(store, number, tenant=tenant, steps=number)
+            clock.pass_seconds(1)
+        return tenants
+
+    def test_of_a_long_line_has_the_first_jobs_and_a_sample_of_the_others(self, store, long_line):
+        outlook = store.outlook(QUEUE)
+        assert outlook.length == len(long_line)
+        assert [job.size.steps for job in outlook.line] == list(range(FIRST))
+        sampled = [size.steps for size in outlook.samples]
+        assert len(set(sampled)) == SAMPLES
+        assert sampled == sorted(sampled)
+        assert (min(sampled) - FIRST, len(long_line) - max(sampled)) == (1, 2)
+        assert outlook.waiting == {"acme": FIRST + 60}
+
+    def test_of_a_long_line_has_some_jobs_of_the_first_tenants_as_well_where_there_are_caps(
+        self, store, long_line
+    ):
+        store.set_caps("acme", Caps(in_progress=1))
+        outlook = store.outlook(QUEUE)
+        extra = outlook.line[FIRST:]
+        assert [job.place.tenant for job in extra] == [f"t{number}" for number in range(TENANTS - 1)] * 2
+        assert outlook.waiting == {"acme": FIRST + 60} | {job.place.tenant: 2 for job in extra}
+        assert list(outlook.line) == sorted(outlook.line, key=lambda job: job.place)
 
 
 class TestIdempotency:

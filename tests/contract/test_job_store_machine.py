@@ -1,6 +1,7 @@
 """Two workers, a rescuer and a client in any order: the Redis store and the reference never disagree."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -201,6 +202,7 @@ class Machine(RuleBasedStateMachine):
             self.both(partial(_notes, job.id))
         self.both(lambda store: [store.count(JobFilter(state=state)) for state in JobState])
         self.both(lambda store: (store.claimable("q"), store.workers()))
+        self.both(lambda store: replace(store.outlook("q"), paces={}))
         ours, theirs = (store.paces("q") for store in (self.reference, self.store))
         assert ours.keys() == theirs.keys()
         for kind, pace in ours.items():  # Redis keeps averages to the microsecond
