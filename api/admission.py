@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import floor
-
 from api.load import Load
 from jobs.limits import Limits
 from jobs.state import Admission, NewJob
@@ -22,18 +20,13 @@ class Admissions:
         self._queue_length = queue_length
 
     def of(self, new: NewJob, limits: Limits) -> Admission:
-        """The conditions of a job whose tenant has these limits."""
-        return Admission(
-            queue_length=self._queue_length, ahead=self._ahead(new), gpu_seconds=limits.gpu_seconds_per_day
-        )
+        """The conditions of a job whose tenant has these limits.
 
-    def _ahead(self, new: NewJob) -> int | None:
-        """How many jobs its queue works off in the time it is willing to wait; None where that is unknown.
-
-        With all W workers busy, one comes free each pace/W seconds (see ``eta.py``). What is next in line
-        is always taken, since a worker may be free.
+        It is taken behind no more jobs than the queue is expected to start in the time that it is willing to
+        wait. What is next in line is always taken.
         """
-        load = self._load.of(new.queue)
-        if new.expires_in is None or not load.pace or not load.workers:
-            return None
-        return max(0, floor(new.expires_in * load.workers / load.pace) - 1)
+        return Admission(
+            queue_length=self._queue_length,
+            ahead=None if new.expires_in is None else self._load.ahead_within(new.queue, new.expires_in),
+            gpu_seconds=limits.gpu_seconds_per_day,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.deadlines import Deadline
-from api.eta import QueueLoad
+from api.load import QueueLoad
 from api.parts import Parts
 from api.schemas import Defaults, FrameRange, Limits, LoraView, ModelList, ModelView, PresetView, Range
 from jobs.state import JobFilter, JobState

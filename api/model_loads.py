@@ -18,12 +18,5 @@ def _load(spec: ModelSpec, parts: Parts) -> ModelLoad:
         installed=spec.pipeline is not None and spec.id in parts.models.get(),
         workers=queue.workers,
         queued=queue.queued,
-        eta_seconds=_eta(queue.workers, queue.queued, queue.pace),
+        eta_seconds=parts.load.next_eta(spec.id),
     )
-
-
-def _eta(workers: int, queued: int, pace: float | None) -> float | None:
-    """Seconds until a video asked for now is there: the jobs that wait come first, then its own run."""
-    if pace is None or not workers:
-        return None
-    return pace * (queued / workers + 1)

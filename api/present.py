@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from api.eta import eta_seconds
 from api.links import Links
 from api.load import Load
 from api.names import preview_path, video_filename, video_path
@@ -25,7 +24,7 @@ def job_view(job: Job, load: Load, links: Links) -> JobView:
         steps=progress.steps,
         stage=progress.stage or None,
         queue_position=None if job.ahead is None else job.ahead + 1,
-        eta_seconds=None if job.state.is_final else eta_seconds(job, load.of(job.queue), load.now()),
+        eta_seconds=load.eta(job),
         priority=job.priority,
         attempt=job.attempt,
         attempts=[_attempt_view(attempt) for attempt in job.attempts],

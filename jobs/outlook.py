@@ -14,7 +14,7 @@ FIRST = 100
 TENANTS, EACH = 32, 8
 """Where caps hold jobs back, so many of the first tenants in line are looked at, and of each so many jobs."""
 
-SAMPLES = 50
+SAMPLES = 200
 """So many of the other jobs stand for all of them."""
 
 RUNS = 1000

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from api.answer import answer
 from api.body import read_json
-from api.eta import eta_seconds, poll_seconds
+from api.eta import poll_seconds
 from api.form import MEDIA_TYPE as MULTIPART
 from api.form import URL_ENCODED
 from api.idempotency import PARAMETER, Reservation
@@ -269,6 +269,5 @@ def _answer(job: Job, request: Request) -> Response:
     video = video_of(job, Links(request))
     if job.state.is_final:
         return answer(video)
-    load = parts_of(request).load
-    seconds = poll_seconds(eta_seconds(job, load.of(job.queue), load.now()))
+    seconds = poll_seconds(parts_of(request).load.eta(job))
     return answer(video, headers={"openai-poll-after-ms": str(seconds * 1000), "retry-after": str(seconds)})

@@ -936,7 +936,7 @@ class TestOutlook:
     @pytest.fixture
     def long_line(self, store, clock) -> list[str]:
         """More jobs than are told of: those of one tenant, the last few of many others."""
-        tenants = ["acme"] * (FIRST + 60) + [f"t{number}" for number in range(TENANTS + 1)] * 2
+        tenants = ["acme"] * (FIRST + 2 * SAMPLES) + [f"t{number}" for number in range(TENANTS + 1)] * 2
         for number, tenant in enumerate(tenants):
             submitted(store, number, tenant=tenant, steps=number)
             clock.pass_seconds(1)
@@ -950,7 +950,7 @@ class TestOutlook:
         assert len(set(sampled)) == SAMPLES
         assert sampled == sorted(sampled)
         assert (min(sampled) - FIRST, len(long_line) - max(sampled)) == (1, 2)
-        assert outlook.waiting == {"acme": FIRST + 60}
+        assert outlook.waiting == {"acme": FIRST + 2 * SAMPLES}
 
     def test_of_a_long_line_has_some_jobs_of_the_first_tenants_as_well_where_there_are_caps(
         self, store, long_line
@@ -959,7 +959,7 @@ class TestOutlook:
         outlook = store.outlook(QUEUE)
         extra = outlook.line[FIRST:]
         assert [job.place.tenant for job in extra] == [f"t{number}" for number in range(TENANTS - 1)] * 2
-        assert outlook.waiting == {"acme": FIRST + 60} | {job.place.tenant: 2 for job in extra}
+        assert outlook.waiting == {"acme": FIRST + 2 * SAMPLES} | {job.place.tenant: 2 for job in extra}
         assert list(outlook.line) == sorted(outlook.line, key=lambda job: job.place)
 
 
