@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tests.integration.ways import WAYS, Way
 from wan_models.errors import GenerationError
 from wan_models.loras import CATALOG_FILE, TASKS, LoraCatalog, LoraUse, read_loras
 from wan_models.options import PipelineOptions
 from wan_models.pipeline import Pipeline
-from wan_models.registry import Registry
+from wan_models.plan import Plan
+from wan_models.registry import MemoryRules, Registry
 
 ADAPTED = [pytest.param(way, id=name) for name, way in WAYS.items() if way.task in TASKS]
 WIDTH = 24  # of the tiny transformers
@@ -68,6 +69,28 @@ def test_an_adapter_changes_the_video_and_leaves_no_trace(adaptable, warm, media
     assert torch.equal(frames(pipeline, way, media), plain)
     assert torch.equal(way.frames(warm[way.task], media), plain)
     assert torch.equal(frames(pipeline, way, media, a=1.0), adapted)
+
+
+@pytest.mark.parametrize("plan", [Plan.GROUP_OFFLOAD, Plan.FP8])
+@pytest.mark.parametrize("task", ["t2v-A14B", "animate-14B"])
+def test_an_adapter_keeps_its_precision_where_weights_move_or_have_eight_bits(
+    models_dir, loras, media, plan, task
+):
+    registry, way = Registry(models_dir, PipelineOptions(loras=loras), MemoryRules(plan=plan)), WAYS[task]
+    pipeline: Any = registry.load(task)
+    expected, found = load_file(loras["a"].files[task]["transformer"]), []
+    query = pipeline._engine.pipe.transformer.blocks[0].attn1
+
+    def look(_step: int, _steps: int) -> None:
+        found.append([getattr(query.to_q, name)["lora_0"].weight for name in ("lora_A", "lora_B")])
+
+    plain = frames(pipeline, way, media)
+    request = way.request().model_copy(update={"loras": (LoraUse(name="a", strength=1.0),)})
+    adapted = pipeline.generate(request, way.run(media, on_step=look)).frames
+    assert not torch.equal(adapted, plain)
+    for weight, name in zip(found[-1], ("lora_A", "lora_B"), strict=True):
+        assert torch.equal(weight, expected[f"transformer.blocks.0.attn1.to_q.{name}.weight"])
+    assert torch.equal(frames(pipeline, way, media), plain)
 
 
 def test_adapters_work_together_each_with_its_strength(adaptable, media):

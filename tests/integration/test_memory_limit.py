@@ -16,6 +16,9 @@ class Gpu:
     def is_available(self) -> bool:
         return True
 
+    def current_device(self) -> int:
+        return 1
+
     def mem_get_info(self) -> tuple[int, int]:
         return 70_000_000_000, 80_000_000_000
 
@@ -63,3 +66,7 @@ def test_a_gpu_gives_no_more_than_that():
             torch.zeros(200_000_000, dtype=torch.uint8, device="cuda")
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_each_process_of_several_that_share_a_video_has_a_gpu_of_its_own(gpu):
+    assert memory.own_device() == torch.device("cuda:1")

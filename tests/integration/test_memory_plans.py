@@ -1,11 +1,14 @@
 """Memory plans, and parts that models share, on real pipelines."""
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.hooks import CpuOffload
+from diffusers.hooks.group_offloading import ModuleGroup
 
 from tests.integration.ways import WAYS, Way
 from wan_models.catalog import TINY_TASKS
@@ -32,6 +35,75 @@ def test_each_part_of_offloaded_models_computes_the_same(models_dir, warm, media
     assert made.metrics["memory_plan"] == "group-offload"
     assert torch.equal(made.frames, way.frames(warm[way.task], media))
     assert torch.equal(way.frames(pipeline, media), made.frames)
+
+
+class Elsewhere:
+    """Stands for the host's memory, where a GPU cannot read: what is moved there turns into nonsense."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def move_there(self, tensors: Iterable[torch.Tensor]) -> None:
+        for tensor in tensors:
+            if tensor.is_floating_point() and id(tensor) not in self._kept:
+                self._kept[id(tensor)] = tensor, tensor.data
+                tensor.data = torch.full_like(tensor.data, torch.nan)
+
+    def move_back(self, tensors: Iterable[torch.Tensor]) -> None:
+        for tensor in tensors:
+            if id(tensor) in self._kept:
+                tensor.data = self._kept.pop(id(tensor))[1]
+
+
+def tensors_of(group: ModuleGroup) -> Iterator[torch.Tensor]:
+    for module in group.modules:
+        yield from (*module.parameters(), *module.buffers())
+    yield from (*group.parameters, *group.buffers)
+
+
+def test_each_part_of_offloaded_models_is_there_when_it_works(models_dir, warm, media, way, monkeypatch):
+    elsewhere = Elsewhere()
+
+    def offload(group: ModuleGroup) -> None:
+        elsewhere.move_there(tensors_of(group))
+
+    def onload(group: ModuleGroup) -> None:
+        elsewhere.move_back(tensors_of(group))
+
+    monkeypatch.setattr(ModuleGroup, "_offload_to_memory", offload)
+    monkeypatch.setattr(ModuleGroup, "_onload_from_memory", onload)
+    pipeline = Registry(models_dir, rules=MemoryRules(plan=Plan.GROUP_OFFLOAD)).load(way.task)
+    assert_made_from_elsewhere(pipeline, way, warm, media)
+
+
+def test_each_model_of_a_pipeline_is_there_when_it_works(models_dir, warm, media, way, monkeypatch):
+    """As with model offload on a GPU: when one is called, the one before it in the sequence goes."""
+    elsewhere = Elsewhere()
+
+    def init(_hook: Any, module: torch.nn.Module) -> torch.nn.Module:
+        elsewhere.move_there(module.parameters())
+        return module
+
+    def called(hook: Any, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if hook.prev_module_hook:
+            elsewhere.move_there(hook.prev_module_hook.model.parameters())
+        elsewhere.move_back(module.parameters())
+        return args, kwargs
+
+    def place(pipe: Any, *_: Any) -> None:
+        pipe.enable_model_cpu_offload(device="cpu")
+
+    monkeypatch.setattr(CpuOffload, "init_hook", init)
+    monkeypatch.setattr(CpuOffload, "pre_forward", called)
+    monkeypatch.setattr("wan_models.pipelines.engine.place", place)
+    assert_made_from_elsewhere(Registry(models_dir).load(way.task), way, warm, media)
+
+
+def assert_made_from_elsewhere(pipeline: Any, way: Way, warm: Any, media: Path) -> None:
+    blocks = engine_of(pipeline).pipe.transformer.blocks
+    assert any(weight.isnan().all() for weight in blocks.parameters())
+    for _ in range(2):
+        assert torch.equal(way.frames(pipeline, media), way.frames(warm[way.task], media))
 
 
 def test_in_8_bits_the_video_is_nearly_the_same(models_dir, media, way):

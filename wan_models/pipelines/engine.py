@@ -15,7 +15,7 @@ from wan_models.pipelines.acceleration import Acceleration
 from wan_models.pipelines.adapters import adapted
 from wan_models.pipelines.continuation import with_beginning
 from wan_models.pipelines.faults import fault_of
-from wan_models.pipelines.memory import limit
+from wan_models.pipelines.memory import limit, own_device
 from wan_models.pipelines.placement import place
 from wan_models.pipelines.preview import preview_of
 from wan_models.pipelines.prompt_cache import PromptCache
@@ -39,7 +39,7 @@ class Engine:
     """
 
     def __init__(self, pipe_class: Any, path: Path, options: PipelineOptions) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = own_device()
         self._options = options
         limit(options.memory_limit)
         try:

@@ -15,6 +15,11 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def own_device() -> torch.device:
+    """Where this process computes. With its number: of GPUs that share a video, each process has another."""
+    return torch.device("cuda", torch.cuda.current_device()) if has_gpu() else torch.device("cpu")
+
+
 def bytes_each() -> int:
     """Bytes of a weight as it runs: bfloat16 on a GPU, float32 on a CPU."""
     return 2 if has_gpu() else 4

@@ -27,9 +27,12 @@ def place(pipe: Any, device: torch.device, plan: Plan) -> None:
 
 def _store_in_fp8(pipe: Any) -> None:
     for transformer in transformers(pipe).values():
-        transformer.enable_layerwise_casting(
-            storage_dtype=torch.float8_e4m3fn, compute_dtype=transformer.dtype
-        )
+        computing = transformer.dtype
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=computing)
+        for module in transformer.modules():
+            if isinstance(module, torch.nn.Linear):
+                # peft makes adapters as precise as this says; in 8 bits, nothing would be left of them.
+                module.compute_dtype = computing
 
 
 def _group(pipe: Any, device: torch.device) -> None:
