@@ -49,6 +49,7 @@ from jobs.state import (
 
 _DAY = 24 * 3600
 _PROMOTED = 10  # jobs that a claim puts back in line on its way
+_PACES = 1000  # kinds of jobs that a queue knows the pace of
 _PACE_WEIGHT = 0.2  # of the newest job in the running average of a queue's pace
 
 
@@ -543,6 +544,9 @@ class MemoryJobStore:
             self._average(job.queue, job.pace_key, Pace(per_step, rest))
 
     def _average(self, queue: str, kind: str, newest: Pace) -> None:
+        others = [(of, other) for of, other in self._paces if of == queue and other != ANY_KIND]
+        if (queue, kind) not in self._paces and len(others) >= _PACES:
+            del self._paces[others[0]]
         known = self._paces.get((queue, kind), newest)
         self._paces[queue, kind] = Pace(
             known.per_step + _PACE_WEIGHT * (newest.per_step - known.per_step),

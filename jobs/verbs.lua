@@ -48,6 +48,8 @@ end
 
 -- Weight of the newest job in the running averages of a queue's pace.
 local PACE_WEIGHT = 0.2
+-- How many kinds of jobs a queue knows the pace of; images bring sizes of their own, without end.
+local PACES = 1000
 -- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
 local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
 
@@ -484,12 +486,16 @@ function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps, preview
 end
 
 local function average(job, name, step, rest)
-  local known = redis.call('HGET', key('pace', job.queue), name)
+  local paces = key('pace', job.queue)
+  local known = redis.call('HGET', paces, name)
   if known then
     local old_step, old_rest = known:match('^(%S+) (%S+)$')
     step, rest = old_step + PACE_WEIGHT * (step - old_step), old_rest + PACE_WEIGHT * (rest - old_rest)
+  elseif redis.call('HLEN', paces) > PACES then
+    local some = redis.call('HRANDFIELD', paces)
+    if some ~= '' then redis.call('HDEL', paces, some) end
   end
-  redis.call('HSET', key('pace', job.queue), name, string.format('%.3f %.3f', step, rest))
+  redis.call('HSET', paces, name, string.format('%.3f %.3f', step, rest))
 end
 
 -- How long such jobs take, and a step of them, by the times of the first and the last step that was told of.

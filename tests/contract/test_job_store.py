@@ -901,6 +901,19 @@ class TestPosition:
         assert all(started.index(job_id) <= ahead for job_id, ahead in told.items())
 
 
+def test_a_queue_remembers_the_pace_of_so_many_kinds_and_of_any_job(store, clock):
+    for number in range(1010):
+        job = claimed(store, number, pace_key=str(number))
+        for step in (1, 2):
+            clock.pass_seconds(1)
+            store.heartbeat(job.lease, Progress("denoising", step, 20))
+        store.succeed(job.lease, {})
+    paces = store.paces(QUEUE)
+    assert 990 <= len(paces) <= 1001
+    assert paces[ANY_KIND] == Pace(0, 2)
+    assert "1009" in paces
+
+
 class TestOutlook:
     def test_of_a_queue_that_nothing_was_ever_asked_of_is_empty(self, store):
         assert store.outlook(QUEUE) == Outlook()

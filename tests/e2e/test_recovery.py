@@ -98,15 +98,20 @@ def test_a_killed_gateway_is_started_again_and_knows_every_job(fragile):
     assert service.job(done["id"]) == done
 
 
-def test_a_killed_embedded_redis_is_started_again_with_every_job(fragile):
+def test_a_killed_embedded_redis_is_started_again_with_every_job_and_nothing_else_is(fragile):
     service, _ = fragile
-    done = service.finished(service.submit()["id"])
+    done, running = service.finished(service.submit()["id"]), running_job(service)
     (redis,) = (process for process in processes(service, "valkey-server") if "valkey" in process.name())
+    (gateway,) = processes(service, "-m api")
+    others = [gateway, device_owner(service), psutil.Process(device_owner(service).ppid())]
     redis.send_signal(signal.SIGKILL)
     redis.wait(30)
     service.wait_until_ready()
     assert service.job(done["id"]) == done
+    ended = service.finished(running)
+    assert (ended["status"], ended["attempt"]) == ("completed", 1)
     assert service.finished(service.submit()["id"])["status"] == "completed"
+    assert all(process.is_running() for process in others)
 
 
 def test_nothing_outlives_a_killed_service(tmp_path):

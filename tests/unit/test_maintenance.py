@@ -1,6 +1,7 @@
 """The sweeps, over a real Redis with real messages in it and a clock that a test moves."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import Any
 
@@ -108,6 +109,15 @@ class TestRescue:
             bench.maintenance.rescue()
         assert bench.store.get(job.id).lease == job.lease
         assert bench.messages() == 0
+
+    def test_by_many_at_once_costs_each_job_one_attempt_and_one_message(self, bench):
+        jobs = [bench.claimed(number) for number in range(40)]
+        bench.clock.sleep(1000)
+        sweepers = [bench.sweeper(bench.store) for _ in range(8)]
+        with ThreadPoolExecutor(len(sweepers)) as pool:
+            list(pool.map(lambda sweeper: sweeper.rescue(), sweepers))
+        assert {bench.store.get(job.id).failures for job in jobs} == {1}
+        assert bench.messages() == len(jobs)
 
     def test_sends_no_message_for_a_job_that_has_no_attempts_left(self, bench):
         job = bench.claimed(1)
