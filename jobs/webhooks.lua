@@ -13,8 +13,11 @@
 -- P deliveries:{endpoint} ZSET  ids, all scored 0 and so in the order of their creation
 -- P waiting:{receiver}   ZSET   deliveries by the time of their next attempt
 -- P flying:{receiver}    ZSET   deliveries being attempted by the end of the attempt's lease
--- P receivers:{lane}     ZSET   receivers by the time when there is something to do for them
+-- P receivers:{lane}:{tenant} ZSET receivers by the time when there is something to do for them
+-- P tenants:{lane}       ZSET   tenants by the time when there is something to do for one of their receivers
+-- P flights:{lane}:{tenant} ZSET deliveries being attempted for a tenant by the end of the attempt's lease
 -- P suspects             SET    receivers whose last attempt failed or took long: they are in the slow lane
+-- P proven               SET    receivers that took their last message at once, until nothing waits for them
 -- P verdicts             HASH   verdict -> how many attempts came to it, ever
 -- P forgetting           ZSET   finished deliveries by the time their record is removed
 
@@ -25,8 +28,10 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- How many attempts a receiver gets at a time.
-local AT_ONCE = { fast = 8, slow = 1 }
+-- How many attempts a proven receiver gets at a time, where each other gets one: so that those which are dead
+-- from the start hold few. And how many all receivers of a tenant get in a lane.
+local PROVEN_AT_ONCE = 8
+local TENANT_AT_ONCE = 48
 local KEPT_ATTEMPTS = 20
 
 local function int(n) return string.format('%d', n) end
@@ -50,18 +55,45 @@ local function first(set)
   return tonumber(redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')[2])
 end
 
+local function is(receiver, set) return redis.call('SISMEMBER', P .. set, receiver) == 1 end
+
+local function tenant_of(receiver) return string.match(receiver, '^[^|]*') end
+
+-- Put the tenant where its receivers are due next; one that has all it may have waits until one comes back.
+local function retarget(lane, tenant)
+  local place = lane .. ':' .. tenant
+  local due, flights = first(key('receivers', place)), key('flights', place)
+  if due and redis.call('ZCARD', flights) >= TENANT_AT_ONCE then due = math.max(due, first(flights)) end
+  if due then
+    redis.call('ZADD', key('tenants', lane), due, tenant)
+  else
+    redis.call('ZREM', key('tenants', lane), tenant)
+  end
+end
+
+-- How many more attempts a receiver may get.
+local function room(receiver)
+  local most = is(receiver, 'proven') and PROVEN_AT_ONCE or 1
+  return most - redis.call('ZCARD', key('flying', receiver))
+end
+
 -- Put the receiver where and when it is due next.
 local function reschedule(receiver)
-  local lane = redis.call('SISMEMBER', P .. 'suspects', receiver) == 1 and 'slow' or 'fast'
-  local waiting, flying = key('waiting', receiver), key('flying', receiver)
-  local lapses = first(flying)
-  local due = redis.call('ZCARD', flying) < AT_ONCE[lane] and first(waiting) or nil
-  redis.call('ZREM', key('receivers', 'fast'), receiver)
-  redis.call('ZREM', key('receivers', 'slow'), receiver)
-  if lapses or due then
-    redis.call('ZADD', key('receivers', lane), math.min(lapses or due, due or lapses), receiver)
-  else
+  local tenant, lane = tenant_of(receiver), is(receiver, 'suspects') and 'slow' or 'fast'
+  local lapses = first(key('flying', receiver))
+  local due = room(receiver) > 0 and first(key('waiting', receiver)) or nil
+  for _, one in ipairs({ 'fast', 'slow' }) do
+    local receivers = key('receivers', one .. ':' .. tenant)
+    if one == lane and (lapses or due) then
+      redis.call('ZADD', receivers, math.min(lapses or due, due or lapses), receiver)
+    else
+      redis.call('ZREM', receivers, receiver)
+    end
+    retarget(one, tenant)
+  end
+  if not (lapses or due) then
     redis.call('SREM', P .. 'suspects', receiver)
+    redis.call('SREM', P .. 'proven', receiver)
   end
 end
 
@@ -183,26 +215,40 @@ local function take(id, retention)
   return { flat(delivery), flat(endpoint) }
 end
 
+-- Up to so many due deliveries of a receiver, as they are handed out.
+local function depart(receiver, lane, most, lease, retention)
+  local waiting, flying = key('waiting', receiver), key('flying', receiver)
+  local flights = key('flights', lane .. ':' .. tenant_of(receiver))
+  for _, id in ipairs(redis.call('ZRANGE', flying, '-inf', now, 'BYSCORE')) do
+    redis.call('ZREM', flying, id) -- its deliverer died
+    redis.call('ZADD', waiting, now, id)
+  end
+  local free = math.min(room(receiver), most, TENANT_AT_ONCE - redis.call('ZCARD', flights))
+  local due = free > 0 and redis.call('ZRANGE', waiting, '-inf', now, 'BYSCORE', 'LIMIT', 0, free) or {}
+  local taken = {}
+  for _, id in ipairs(due) do
+    redis.call('ZREM', waiting, id)
+    local found = take(id, retention)
+    if found then
+      redis.call('ZADD', flying, now + lease, id)
+      redis.call('ZADD', flights, now + lease, id)
+      taken[#taken + 1] = found
+    end
+  end
+  reschedule(receiver)
+  return taken
+end
+
 function verbs.lease(lane, limit, lease, retention)
   local answers = { 'ok' }
-  local receivers = key('receivers', lane)
-  for _, receiver in ipairs(redis.call('ZRANGE', receivers, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)) do
-    local waiting, flying = key('waiting', receiver), key('flying', receiver)
-    for _, id in ipairs(redis.call('ZRANGE', flying, '-inf', now, 'BYSCORE')) do
-      redis.call('ZREM', flying, id) -- its deliverer died
-      redis.call('ZADD', waiting, now, id)
+  for _, tenant in ipairs(redis.call('ZRANGE', key('tenants', lane), '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)) do
+    local place = lane .. ':' .. tenant
+    redis.call('ZREMRANGEBYSCORE', key('flights', place), '-inf', now)
+    for _, receiver in ipairs(redis.call('ZRANGE', key('receivers', place), '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)) do
+      local most = limit - (#answers - 1)
+      for _, taken in ipairs(depart(receiver, lane, most, lease, retention)) do answers[#answers + 1] = taken end
     end
-    local free = math.min(AT_ONCE[lane] - redis.call('ZCARD', flying), limit - (#answers - 1))
-    local due = free > 0 and redis.call('ZRANGE', waiting, '-inf', now, 'BYSCORE', 'LIMIT', 0, free) or {}
-    for _, id in ipairs(due) do
-      redis.call('ZREM', waiting, id)
-      local taken = take(id, retention)
-      if taken then
-        redis.call('ZADD', flying, now + lease, id)
-        answers[#answers + 1] = taken
-      end
-    end
-    reschedule(receiver)
+    retarget(lane, tenant)
   end
   return answers
 end
@@ -213,6 +259,7 @@ local function learn(delivery, verdict, slow, patience)
   local registered = endpoint and endpoint.url ~= ''
   local suspect = slow == '1' or verdict ~= 'delivered'
   redis.call(suspect and 'SADD' or 'SREM', P .. 'suspects', delivery.receiver)
+  redis.call(suspect and 'SREM' or 'SADD', P .. 'proven', delivery.receiver)
   if verdict == 'delivered' then
     if registered then redis.call('HDEL', key('endpoint', endpoint.id), 'failing') end
     return ''
@@ -232,6 +279,9 @@ function verbs.settle(id, attempt, verdict, slow, record, delay, patience, reten
   local delivery = fetch('delivery', id)
   if not delivery or delivery.attempts ~= attempt then return refuse('lease') end
   if redis.call('ZREM', key('flying', delivery.receiver), id) == 0 then return refuse('lease') end
+  for _, lane in ipairs({ 'fast', 'slow' }) do
+    redis.call('ZREM', key('flights', lane .. ':' .. tenant_of(delivery.receiver)), id)
+  end
   redis.call('RPUSH', key('tried', id), record)
   redis.call('LTRIM', key('tried', id), -KEPT_ATTEMPTS, -1)
   redis.call('HINCRBY', P .. 'verdicts', verdict, 1)

@@ -20,7 +20,7 @@ from jobs.webhooks import Delivery, Lane, Leased, Verdict, retry_delay
 from workers.courier import Courier, Result
 from workers.envelope import deliveries
 
-AT_ONCE = 48  # in each lane, of one deliverer
+AT_ONCE = 96  # in each lane, of one deliverer; no tenant gets more than half of them
 POLL_SECONDS = 0.2
 PAUSE_SECONDS = 1.0  # after a fault
 LEASE_MARGIN_SECONDS = 45.0  # beyond the attempt itself: resolvers try for up to half a minute
@@ -75,23 +75,29 @@ class Deliverer:
         self._close()
 
     def deliver_due(self) -> None:
-        """Deliver what is due now, once, and come back when it is done."""
-        self._work()
+        """Deliver what is due now, and come back when there is no more."""
+        while self._work() or not all(slots.is_idle for slots in self._lanes.values()):
+            self._wake.wait()
+            self._wake.clear()
         self._close()
 
     def _close(self) -> None:
         for slots in self._lanes.values():
             slots.close()
 
-    def _work(self) -> None:
+    def _work(self) -> bool:
+        """Begin what is due and finds a free slot; whether there was any."""
         self._spread()
+        began = False
         for lane, slots in self._lanes.items():
             if free := slots.free:
                 for leased in self._store.lease(lane, free, self._lease_seconds):
                     slots.start(self._deliver, leased)
+                    began = True
         if time.monotonic() >= self._sweep_at:
             self._store.sweep()
             self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+        return began
 
     def _spread(self) -> None:
         """Make every transition in the outbox into the deliveries it means."""
@@ -159,6 +165,11 @@ class _Slots:
         """How many more may begin."""
         with self._lock:
             return AT_ONCE - self._busy
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is under way."""
+        return self.free == AT_ONCE
 
     def start(self, deliver: Callable[[Leased], None], leased: Leased) -> None:
         """Begin an attempt."""

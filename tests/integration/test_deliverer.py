@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -35,11 +36,13 @@ from jobs.webhooks import (
 )
 from tests.receiver import Message, Receiver, receiving
 from workers.courier import Courier
-from workers.deliverer import Deliverer
+from workers.deliverer import AT_ONCE, Deliverer
 
 FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
 LEASE = 25.0
-TRACES = {f"wan:{kind}" for kind in ("delivery", "deliveries", "tried", "waiting", "flying", "receivers")}
+RECORDS = ("delivery", "deliveries", "tried", "waiting", "flying", "receivers")
+SETS = ("tenants", "flights", "suspects", "proven")
+TRACES = {f"wan:{kind}" for kind in (*RECORDS, *SETS)}
 
 
 class Clock:
@@ -389,9 +392,59 @@ class TestManyReceivers:
                 }
                 receiver.released.set()
 
-    def test_a_receiver_that_failed_gets_one_attempt_at_a_time(self, service):
-        for number in range(5):
+    def test_many_dead_receivers_delay_no_other(self, service, receiver):
+        """As many hang from their first message on as could hold every attempt, had each its eight."""
+        with ExitStack() as running:
+            dead = [running.enter_context(receiving()) for _ in range(2 * AT_ONCE // 8)]
+            for number in range(12):
+                for which, one in enumerate(dead):
+                    url = f"{one.url}/hang"
+                    service.store.begin(message_to(url, 100 * which + number, tenant=f"tenant_{which % 3}"))
+            service.clock.time += 1  # it comes last
+            service.store.register("we_other", "tenant_0", f"{receiver.url}/ok", FINAL)
+            for _ in range(12):
+                service.jobs.cancel(service.submit(tenant="tenant_0"))
+            for tenant in ("tenant_0", "tenant_1", "tenant_2"):
+                service.store.endpoint(DEFAULT, tenant)
+            with delivering(service):
+                assert {receiver.next().path for _ in range(12)} == {"/ok"}
+                assert not service.redis.exists("wan:suspects")  # while no attempt was given up
+                for one in dead:
+                    one.released.set()
+
+    def test_a_receiver_gets_one_attempt_until_it_has_taken_a_message(self, service):
+        for number in range(10):
             service.store.begin(message_to("https://a.example", number))
+        (first,) = service.store.lease(Lane.FAST, 100, LEASE)
+        assert service.store.lease(Lane.FAST, 100, LEASE) == []
+        settle(service, first, Verdict.DELIVERED)
+        rest = service.store.lease(Lane.FAST, 100, LEASE)
+        assert len(rest) == 8
+        for leased in rest:
+            settle(service, leased, Verdict.DELIVERED)
+        (last,) = service.store.lease(Lane.FAST, 100, LEASE)
+        settle(service, last, Verdict.DELIVERED)
+        assert not service.redis.exists("wan:proven")  # nothing waits for it any more
+
+    def test_a_tenant_takes_no_more_than_its_share_however_many_receivers_it_has(self, service):
+        for number in range(100):
+            service.store.begin(message_to(f"https://{number}.example", number))
+        service.store.endpoint(DEFAULT, "rival")
+        service.store.begin(message_to("https://rival.example", 100, tenant="rival"))
+        leased = service.store.lease(Lane.FAST, 96, LEASE)
+        tenants = Counter(one.delivery.tenant for one in leased)
+        assert tenants == {"default": 48, "rival": 1}
+        assert service.store.lease(Lane.FAST, 96, LEASE) == []
+        settle(service, leased[0], Verdict.RETRY)
+        assert len(service.store.lease(Lane.FAST, 96, LEASE)) == 1
+        service.clock.time += LEASE  # the others' deliverer died
+        again = service.store.lease(Lane.FAST, 96, LEASE)
+        assert Counter(one.delivery.tenant for one in again) == tenants
+
+    def test_a_receiver_that_failed_gets_one_attempt_at_a_time(self, service):
+        for number in range(6):
+            service.store.begin(message_to("https://a.example", number))
+        prove(service)
         (first, *rest) = service.store.lease(Lane.FAST, 100, LEASE)
         assert len(rest) == 4
         settle(service, first, Verdict.RETRY)
@@ -411,8 +464,10 @@ class TestManyReceivers:
         assert len(service.store.lease(Lane.FAST, 100, LEASE)) == 2
 
     def test_no_more_than_asked_for_are_leased(self, service):
-        for number in range(20):
+        for number in range(25):
             service.store.begin(message_to(f"https://{number % 5}.example", number))
+        for leased in service.store.lease(Lane.FAST, 5, LEASE):
+            settle(service, leased, Verdict.DELIVERED)
         assert [len(service.store.lease(Lane.FAST, 7, LEASE)) for _ in range(4)] == [7, 7, 6, 0]
 
 
@@ -534,9 +589,15 @@ def keys(redis: Redis) -> set[str]:
     return {key.decode().rsplit(":", 1)[0] for key in redis.scan_iter("wan:*:*")}
 
 
-def message_to(url: str, number: int = 0):
+def message_to(url: str, number: int = 0, tenant: str = "default"):
     told = {"event_id": f"evt_{number}", "type": "video.completed", "body": envelope("evt", "a", 0, {})}
-    return new_delivery("default", "default.default", url, **told)
+    return new_delivery(tenant, f"default.{tenant}", url, **told)
+
+
+def prove(service: Service) -> None:
+    """Let what is due first be taken, so that its receiver gets several attempts at a time."""
+    (leased,) = service.store.lease(Lane.FAST, 1, LEASE)
+    settle(service, leased, Verdict.DELIVERED)
 
 
 def settle(service: Service, leased, verdict: Verdict, seconds: float = 0.1) -> None:

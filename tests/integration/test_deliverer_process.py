@@ -58,7 +58,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 def let_leases_run_out(redis: Redis) -> None:
     """As half a minute would."""
-    for pattern in ("wan:flying:*", "wan:receivers:*"):
+    for pattern in ("wan:flying:*", "wan:flights:*", "wan:receivers:*", "wan:tenants:*"):
         for key in redis.scan_iter(pattern):
             members: Any = redis.zrange(key, 0, -1)
             redis.zadd(key, dict.fromkeys(members, 1), xx=True)
