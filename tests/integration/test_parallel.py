@@ -126,6 +126,15 @@ def test_a_cache_that_processes_would_not_agree_on_is_not_used(parallel, warm, m
     assert (made.frames.int() - way.frames(warm[way.task], media).int()).abs().max() <= 1
 
 
+@pytest.mark.parametrize("task", ["t2v-A14B", "s2v-14B"])
+def test_blocks_of_a_video_that_is_shared_are_not_compiled(parallel, warm, media, task):
+    way = WAYS[task]
+    made = parallel(task, compile_blocks=True).generate(way.request(), way.run(media))
+    assert made.metrics["acceleration"]["compiled_blocks"] is False
+    assert made.metrics["acceleration"]["context_parallel"] == 2
+    assert (made.frames.int() - way.frames(warm[task], media).int()).abs().max() <= 1
+
+
 def test_a_model_that_cannot_be_shared_is_loaded_by_one_process(models_dir, warm, media):
     way = WAYS["animate-14B"]
     pipeline = Registry(models_dir, PipelineOptions(context_parallel=2)).load(way.task)

@@ -40,7 +40,7 @@ class Acceleration:
     def __init__(self, pipe: Any, options: PipelineOptions, folder: Path) -> None:
         experts = transformers(pipe)
         self._step_cache = StepCache(experts, options, folder)
-        compiled = options.compile_blocks and _can_compile(options.plan, self._step_cache, folder)
+        compiled = options.compile_blocks and _can_compile(options, self._step_cache, folder)
         for transformer in experts.values():
             if options.attention != "native":  # which is what diffusers does anyway, with less of a warning
                 _set_attention(transformer, options.attention)
@@ -74,13 +74,18 @@ def transformers(pipe: Any) -> Mapping[str, Any]:
     return {name: transformer for name, transformer in found.items() if transformer is not None}
 
 
-def _can_compile(plan: Plan, step_cache: StepCache, folder: Path) -> bool:
-    """Whether blocks stay in one piece: hooks inside of them would cut them up layer by layer."""
-    whole = plan not in _MOVING and step_cache.name != "taylorseer"
-    if not whole:
-        hooked = f"the plan {plan}" if plan in _MOVING else "taylorseer"
-        _log.warning("%s runs without compiled blocks: %s works inside of them.", folder.name, hooked)
-    return whole
+def _can_compile(options: PipelineOptions, step_cache: StepCache, folder: Path) -> bool:
+    """Whether blocks stay in one piece: what works inside of them would cut them up."""
+    if options.plan in _MOVING:
+        inside = f"the plan {options.plan}"
+    elif step_cache.name == "taylorseer":
+        inside = step_cache.name
+    elif options.context_parallel > 1:  # processes ask each other how much everyone has of an attention
+        inside = "sharing a video among GPUs"
+    else:
+        return True
+    _log.warning("%s runs without compiled blocks: %s works inside of them.", folder.name, inside)
+    return False
 
 
 def _compile_blocks(transformer: Any) -> None:
