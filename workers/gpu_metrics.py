@@ -1,22 +1,33 @@
-"""What Prometheus is told of this machine's GPUs, by the driver's own tool, which speaks NVML."""
+"""What Prometheus is told of this machine's GPUs, by the driver's library NVML."""
 
 from __future__ import annotations
 
-import csv
-import shutil
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import pynvml
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_DRIVER_SECONDS = 10
-_MIB = 1024 * 1024
-# What the tool calls it, what we call it, and how many of ours one of theirs is.
-_COLUMNS = (
-    ("memory.used", "wanserve_gpu_memory_used_bytes", "Memory in use.", _MIB),
-    ("memory.total", "wanserve_gpu_memory_bytes", "Memory there is.", _MIB),
-    ("utilization.gpu", "wanserve_gpu_utilization_ratio", "Part of the time that something ran.", 0.01),
+_Read = Callable[[Any], float]
+# Our name, what it means, and how a device's handle tells it.
+_READINGS: tuple[tuple[str, str, _Read], ...] = (
+    (
+        "wanserve_gpu_memory_used_bytes",
+        "Memory in use.",
+        lambda gpu: float(pynvml.nvmlDeviceGetMemoryInfo(gpu).used),
+    ),
+    (
+        "wanserve_gpu_memory_bytes",
+        "Memory there is.",
+        lambda gpu: float(pynvml.nvmlDeviceGetMemoryInfo(gpu).total),
+    ),
+    (
+        "wanserve_gpu_utilization_ratio",
+        "Part of the time that something ran.",
+        lambda gpu: pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
+    ),
 )
 
 
@@ -25,27 +36,37 @@ class GpuMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        families = [GaugeMetricFamily(name, meaning, labels=["gpu"]) for _, name, meaning, _ in _COLUMNS]
-        for gpu, *values in _rows():
-            for family, value, (*_, factor) in zip(families, values, _COLUMNS, strict=True):
-                if value.replace(".", "", 1).isdecimal():  # "[N/A]" where the device does not tell
-                    family.add_metric([gpu], float(value) * factor)
-        yield from families
+        with _gpus() as gpus:
+            for name, meaning, read in _READINGS:
+                family = GaugeMetricFamily(name, meaning, labels=["gpu"])
+                for index, gpu in enumerate(gpus):
+                    _add(family, str(index), gpu, read)
+                yield family
 
 
-def _rows() -> list[list[str]]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    query = ",".join(("index", *(column for column, *_ in _COLUMNS)))
+def _add(family: GaugeMetricFamily, index: str, gpu: object, read: _Read) -> None:
     try:
-        told = subprocess.run(  # noqa: S603 - found on PATH
-            [tool, f"--query-gpu={query}", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_DRIVER_SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError):
+        family.add_metric([index], read(gpu))
+    except pynvml.NVMLError:  # one that does not tell, such as the utilization of a part of a GPU
+        return
+
+
+@contextmanager
+def _gpus() -> Iterator[list[object]]:
+    """A handle of each GPU in NVML's order; none where there is no driver, or it fails."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield []
+        return
+    try:
+        yield _handles()
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _handles() -> list[object]:
+    try:
+        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
         return []
-    return list(csv.reader(told.stdout.splitlines(), skipinitialspace=True))

@@ -36,7 +36,7 @@ def artifacts(tmp_path: Path) -> AwayArtifacts:
 @pytest.fixture
 def store(redis_url, artifacts):
     with connect(redis_url) as redis:
-        yield TidyJobStore(redis, Policy(lease_seconds=0.001, max_attempts=1), artifacts)
+        yield TidyJobStore(redis, Policy(lease_seconds=0, max_attempts=1), artifacts)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What Prometheus gets to see, asked for as it asks."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -24,18 +23,16 @@ from jobs.state import JobError, NewJob
 from jobs.store_redis import RedisJobStore, connect
 from jobs.webhook_store import WebhookStore
 from tests.e2e.conftest import free_port
+from tests.fake_nvml import FakeNvml
 from tests.small_disk import SMALL_DISK_BYTES, fill
 from workers.gpu_metrics import GpuMetrics
+from workers.gpus import present_gpus
 from workers.maintenance import Maintenance
 from workers.metrics import AttemptMetrics
 from workers.news import News
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 QUEUE = "t2v-A14B"
-SMI = """#!/bin/sh
-echo "0, 1024, 2048, 50"
-echo "1, 0, 2048, [N/A]"
-"""
 
 
 class Clock:
@@ -210,12 +207,21 @@ def test_news_of_jobs_arrive_as_they_end(redis_url, store):
 
 
 @pytest.fixture
-def two_gpus(tmp_path, monkeypatch):
-    tool = tmp_path / "bin" / "nvidia-smi"
-    tool.parent.mkdir()
-    tool.write_text(SMI)
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+def two_gpus(monkeypatch):
+    nvml = FakeNvml()
+    monkeypatch.setattr("workers.gpu_metrics.pynvml", nvml)
+    yield nvml
+    assert not nvml.open
+
+
+@pytest.mark.skipif(bool(present_gpus()), reason="there is a GPU")
+def test_without_a_driver_gpus_are_left_out():
+    assert not [name for name, *_ in samples(GpuMetrics())]
+
+
+def test_a_driver_that_fails_leaves_them_out_as_well(two_gpus):
+    two_gpus.broken = True
+    assert samples(GpuMetrics()) == {}
 
 
 def test_gpus_tell_what_they_can(two_gpus):
