@@ -15,7 +15,7 @@ from wan_models.pipelines.acceleration import Acceleration
 from wan_models.pipelines.adapters import adapted
 from wan_models.pipelines.continuation import with_beginning
 from wan_models.pipelines.faults import fault_of
-from wan_models.pipelines.memory import limit, own_device
+from wan_models.pipelines.memory import limit, own_device, own_dtype
 from wan_models.pipelines.placement import place
 from wan_models.pipelines.preview import preview_of
 from wan_models.pipelines.prompt_cache import PromptCache
@@ -43,7 +43,7 @@ class Engine:
         self._options = options
         limit(options.memory_limit)
         try:
-            self.pipe = _load(pipe_class, path, self._device, options)
+            self.pipe = _load(pipe_class, path, options)
             self._acceleration = Acceleration(self.pipe, options, path)
             self._prompts = PromptCache.before(self.pipe.text_encoder, options.prompt_cache)
             place(self.pipe, self._device, options.plan)
@@ -90,10 +90,9 @@ class Engine:
         return GeneratedVideo(pixels, metrics)
 
 
-def _load(pipe_class: Any, path: Path, device: torch.device, options: PipelineOptions) -> Any:
-    default = torch.bfloat16 if device.type == "cuda" else torch.float32
+def _load(pipe_class: Any, path: Path, options: PipelineOptions) -> Any:
     # The VAE is unstable below float32, so it is never rounded.
-    precision = {"vae": torch.float32, "default": default}
+    precision = {"vae": torch.float32, "default": own_dtype()}
     found = {name: options.shelf.get(digest) for name, digest in options.shared.items()}
     shared = {name: part for name, part in found.items() if part is not None}
     pipe = pipe_class.from_pretrained(path, dtype=precision, local_files_only=True, **shared)

@@ -20,9 +20,14 @@ def own_device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if has_gpu() else torch.device("cpu")
 
 
+def own_dtype() -> torch.dtype:
+    """The precision that models run in here, but for those parts of them that always run in float32."""
+    return torch.bfloat16 if has_gpu() else torch.float32
+
+
 def bytes_each() -> int:
-    """Bytes of a weight as it runs: bfloat16 on a GPU, float32 on a CPU."""
-    return 2 if has_gpu() else 4
+    """Bytes of a weight as it runs."""
+    return own_dtype().itemsize
 
 
 def free_bytes() -> int:
