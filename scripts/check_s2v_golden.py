@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, wherever it is run from
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from wan_models.pipelines.s2v.speech_features import by_frame, clips_of, resample
@@ -139,12 +140,18 @@ def parse() -> Namespace:
 def main() -> None:
     """Print a line for each part; exit with 1 where one does not hold."""
     options = parse()
-    expected = json.loads(options.counts.read_text())
-    parts = [
-        *check_transformer(load_file(options.transformer), options),
-        *check_audio(load_file(options.audio), expected),
-        *check_sizes(expected),
-    ]
+    try:
+        expected = json.loads(options.counts.read_text())
+        transformer, audio = load_file(options.transformer), load_file(options.audio)
+        parts = [
+            *check_transformer(transformer, options),
+            *check_audio(audio, expected),
+            *check_sizes(expected),
+        ]
+    except (OSError, SafetensorError, ValueError) as error:
+        sys.exit(f"The files cannot be read: {error}")
+    except KeyError as error:
+        sys.exit(f"The files are not of this layout, which has {error} (see --help).")
     for name, found, allowed in parts:
         verdict = "ok" if found <= allowed else f"differs, at most {allowed:g} is allowed"
         print(f"{name:<10} largest difference {found:.3g}  {verdict}")

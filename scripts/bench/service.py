@@ -11,8 +11,14 @@ from scripts.bench.workspace import Workspace, free_port, running, wait_until_re
 
 
 @contextmanager
-def serving(workspace: Workspace, *, worker: bool = False) -> Iterator[tuple[str, str]]:
-    """Run the service on tiny models, and yield the addresses of the gateway and of its Redis."""
+def serving(workspace: Workspace, *, worker: bool = False, gpus: str = "none") -> Iterator[tuple[str, str]]:
+    """Run the service on tiny models, and yield the addresses of the gateway and of its Redis.
+
+    Args:
+        workspace: where to work.
+        worker: whether there is one.
+        gpus: what it is to run on, as ``python -m workers`` takes it.
+    """
     directory, port = workspace.directory(), free_port()
     address, log = f"http://127.0.0.1:{port}", directory / "log"
     with ExitStack() as running_parts:
@@ -31,7 +37,7 @@ def serving(workspace: Workspace, *, worker: bool = False) -> Iterator[tuple[str
         process = running_parts.enter_context(running("api", environment=environment, log=log))
         wait_until_ready(f"{address}/health", process, log)
         if worker:
-            command = ("workers", "--gpus", "none", "--queues", sample.TASK)
+            command = ("workers", "--gpus", gpus, "--queues", sample.TASK)
             process = running_parts.enter_context(running(*command, environment=environment, log=log))
             wait_until_ready(f"{address}/health", process, log, workers=True)
         yield address, server.url

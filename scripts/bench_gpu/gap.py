@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import torch
 
 from scripts.bench import sample
 from scripts.bench.service import serving
@@ -23,9 +24,10 @@ _POLL_SECONDS = 0.5
 
 def idle_gap() -> float:
     """The median, in seconds, between the end of one job's GPU stage and the claim of the next."""
+    gpus = "1" if torch.cuda.is_available() else "none"
     with (
         TemporaryDirectory(prefix="wanserve-bench-") as root,
-        serving(Workspace(Path(root)), worker=True) as (address, _),
+        serving(Workspace(Path(root)), worker=True, gpus=gpus) as (address, _),
         httpx.Client(base_url=address, timeout=60) as client,
     ):
         body = sample.body("128*64", 9, 10)
@@ -43,6 +45,8 @@ def idle_gap() -> float:
 def _finished(client: httpx.Client, job_id: str) -> dict[str, Any]:
     while True:
         job: dict[str, Any] = client.get(f"/jobs/{job_id}").raise_for_status().json()
-        if job["status"] not in ("queued", "in_progress"):
+        if job["status"] == "completed":
             return job
+        if job["status"] not in ("queued", "in_progress"):
+            raise RuntimeError(f"A job of the benchmark ended {job['status']}: {job['error']}")
         time.sleep(_POLL_SECONDS)

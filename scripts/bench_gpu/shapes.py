@@ -46,7 +46,8 @@ class Shape:
         """A pipeline with random weights, in the place of one that is loaded; see diffusers' of this name."""
         spec, default = CATALOG[self.task], dtype["default"]
         experts = [
-            _made(lambda: WanTransformer3DModel(**self.transformer), default) for _ in range(self.experts)
+            _with_whole_parts(_made(lambda: WanTransformer3DModel(**self.transformer), default))
+            for _ in range(self.experts)
         ]
         return WanPipeline(
             transformer=experts[0],
@@ -58,6 +59,20 @@ class Shape:
             vae=_made(lambda: AutoencoderKLWan(**self.vae), dtype["vae"]),
             scheduler=parts.scheduler(spec.shift),
         )
+
+
+def part_sizes(shape: Shape) -> dict[str, int]:
+    """Bytes of each part's weights on a GPU, by its name; nothing is made."""
+    with torch.device("meta"):
+        parts_made = {"text_encoder": shape.text_encoder(), "vae": AutoencoderKLWan(**shape.vae)}
+        expert = WanTransformer3DModel(**shape.transformer)
+    numbers = {name: _numbers(part) for name, part in parts_made.items()}
+    experts = {f"transformer{suffix}": 2 * _numbers(expert) for suffix in ("", "_2")[: shape.experts]}
+    return {"text_encoder": 2 * numbers["text_encoder"], "vae": 4 * numbers["vae"], **experts}
+
+
+def _numbers(part: Any) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
 
 
 def _transformer(**sizes: int) -> Mapping[str, int]:
@@ -87,9 +102,9 @@ TI2V_5B = Shape(
     ),
     vae=_VAE_48,
 )
-T2V_A14B = Shape(
+T2V_A14B = Shape(  # at the smaller size: six steps of the larger one take minutes
     task="t2v-A14B",
-    size=Size(1280, 720),
+    size=Size(832, 480),
     frames=81,
     experts=2,
     transformer=_transformer(
@@ -115,6 +130,14 @@ SMALL = Shape(  # for a machine without a GPU, to see that all of this runs
 def _made(build: Callable[[], Any], dtype: torch.dtype) -> Any:
     with _by_default(dtype), torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         return build().eval().requires_grad_(requires_grad=False)
+
+
+def _with_whole_parts(model: Any) -> Any:
+    """Have those parts in float32 that a model which is loaded has so."""
+    for name, parameter in model.named_parameters():
+        if not set(name.split(".")).isdisjoint(model._keep_in_fp32_modules):  # noqa: SLF001 - where it names them
+            parameter.data = parameter.data.float()
+    return model
 
 
 @contextmanager
