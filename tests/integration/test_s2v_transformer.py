@@ -115,6 +115,16 @@ def test_the_golden_check_fails_where_a_number_is_off(tmp_path, monkeypatch, cap
     assert any(line.startswith(part) and "differs" in line for line in capsys.readouterr().out.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("transformer", "told"),
+    [(Path("absent"), "cannot be read"), (COUNTS, "cannot be read"), (AUDIO, "has 'patch_embedding.weight'")],
+)
+def test_the_golden_check_says_which_files_it_cannot_use(monkeypatch, transformer, told):
+    monkeypatch.setattr(sys, "argv", ["check", *map(str, (transformer, AUDIO, COUNTS))])
+    with pytest.raises(SystemExit, match=told):
+        check_s2v_golden.main()
+
+
 def test_the_original_folder_loads_as_it_is(tmp_path):
     model = WanS2VTransformer3DModel.from_pretrained(original_folder(tmp_path))
     expected = load_file(TRANSFORMER)["out_drop0"]
