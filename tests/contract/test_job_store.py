@@ -901,6 +901,7 @@ class TestPosition:
         assert all(started.index(job_id) <= ahead for job_id, ahead in told.items())
 
 
+@pytest.mark.slow
 def test_a_queue_remembers_the_pace_of_so_many_kinds_and_of_any_job(store, clock):
     for number in range(1010):
         job = claimed(store, number, pace_key=str(number))
