@@ -36,6 +36,10 @@ class _Snapshot:
     forecast: Forecast = field(default_factory=Forecast)
     clock_offset: float = 0
 
+    def of(self, queue: str) -> QueueLoad:
+        """The load of one queue, also of one that nobody knows."""
+        return self.queues.get(queue, QueueLoad())
+
 
 class Load:
     """How busy the queues are, up to a second ago. A store that is away makes it unknown, never an error.
@@ -61,7 +65,7 @@ class Load:
 
     def of(self, queue: str) -> QueueLoad:
         """What is known of one queue."""
-        return self._snapshot.get().queues.get(queue, QueueLoad())
+        return self._snapshot.get().of(queue)
 
     def eta(self, job: Job) -> int | None:
         """Seconds until the job's video is there, rounded up, or None where that is unknown or past."""
@@ -69,7 +73,7 @@ class Load:
             return None
         snapshot = self._snapshot.get()
         now = self._clock() + snapshot.clock_offset
-        size, paces = Size(job.pace_key, job.progress.steps), self.of(job.queue).paces
+        size, paces = Size(job.pace_key, job.progress.steps), snapshot.of(job.queue).paces
         if job.state is JobState.IN_PROGRESS:
             elapsed = max(0.0, now - (job.started_at or now))
             left = run_seconds_left(size, job.progress.step, elapsed, paces)
@@ -80,7 +84,8 @@ class Load:
 
     def next_eta(self, queue: str) -> float | None:
         """Seconds until a video would be there that is asked for now, or None where that is unknown."""
-        snapshot, load = self._snapshot.get(), self.of(queue)
+        snapshot = self._snapshot.get()
+        load = snapshot.of(queue)
         wait, run = snapshot.forecast.wait(queue, load.queued), run_seconds(Size(ANY_KIND, 0), load.paces)
         return None if wait is None or run is None else wait + run
 

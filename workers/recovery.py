@@ -1,8 +1,8 @@
 """Holding back a worker whose attempts keep failing for reasons that may lie with its machine.
 
 Without a pause, one broken machine would take one job after another, faster than any healthy one, and use up
-the attempts of a whole queue, however long each job waits to be tried again. A machine whose disk is full takes
-nothing at all until it has room.
+the attempts of a whole queue, however long each job waits to be tried again. A machine whose disk is full
+takes nothing at all until it has room.
 """
 
 from __future__ import annotations
