@@ -156,16 +156,18 @@ def delete_openai_video(video_id: str, request: Request) -> Response:
 
 
 @router.get("/videos/{video_id}/content", responses=_CONTENT, response_class=Response, openapi_extra=RANGE)
-def get_openai_content(video_id: str, query: Annotated[ContentQuery, Query()], request: Request) -> Response:
+async def get_openai_content(
+    video_id: str, query: Annotated[ContentQuery, Query()], request: Request
+) -> Response:
     """Download the video, a range of its bytes, a thumbnail, or a sheet of its frames."""
     parts = parts_of(request)
-    job = parts.store.get(check_job_id(video_id))
+    job = await to_thread.run_sync(parts.store.get, check_job_id(video_id))
     if query.variant == "video":
-        if parts.redirects and job.result and (url := _presigned(job, parts)):
-            return Response(status_code=307, headers={"location": url, "cache-control": "no-store"})
-        return video_response(job, parts.artifacts, request.method, request.headers)
+        return await to_thread.run_sync(_video, job, request, parts)
     still = Still(query.variant)
-    return Response(still_of(job, still, parts.artifacts), media_type=_MEDIA[still])
+    make = partial(still_of, job, still, parts.artifacts)
+    # Making one takes seconds, and must not take the threads that answer everything else.
+    return Response(await to_thread.run_sync(make, limiter=parts.intake.threads), media_type=_MEDIA[still])
 
 
 @router.post("/videos/{video_id}/remix", response_model=Video, openapi_extra=_REMIX)
@@ -235,6 +237,12 @@ async def _derive(request: Request, parts: Parts, make: Callable[..., Derived]) 
     async with parts.reservations.of(request, parts.store) as reservation:
         job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads)
     return _answer(job, request)
+
+
+def _video(job: Job, request: Request, parts: Parts) -> Response:
+    if parts.redirects and job.result and (url := _presigned(job, parts)):
+        return Response(status_code=307, headers={"location": url, "cache-control": "no-store"})
+    return video_response(job, parts.artifacts, request.method, request.headers)
 
 
 def _extended(asked: Extension, parts: Parts, folder: Path) -> Derived:

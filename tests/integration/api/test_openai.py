@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
+import httpx
 import openai
 import pytest
 
@@ -92,3 +95,27 @@ def test_what_the_sdk_has_and_no_model_can_do_is_said_to_be_not_offered(sdk):
         with pytest.raises(openai.NotFoundError, match="not offered") as refused:
             ask()
         assert refused.value.code == "not_offered"
+
+
+def test_pictures_in_the_making_hold_up_nothing_else(gateway, tmp_path, monkeypatch):
+    """Far more of them are asked for than there are threads."""
+    released, begun = Event(), Event()
+
+    def slow(*_: object) -> bytes:
+        begun.set()
+        released.wait(60)
+        return b"a picture"
+
+    monkeypatch.setattr("api.routes.openai.still_of", slow)
+    path = f"/v1/videos/{gateway.finished()}/content?variant=thumbnail"
+    with (
+        listening(parts_with(gateway.store, tmp_path)) as server,
+        ThreadPoolExecutor(60) as pool,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.address[1]}", timeout=60) as client,
+    ):
+        asked = [pool.submit(httpx.get, f"{client.base_url}{path}", timeout=60) for _ in range(60)]
+        assert begun.wait(60)
+        assert client.get("/jobs").status_code == 200
+        assert not any(one.done() for one in asked)
+        released.set()
+        assert {one.result().content for one in asked} == {b"a picture"}
