@@ -58,7 +58,7 @@ async def forward(found: Route, query: RouteQuery, tenant: str, parts: Parts) ->
 async def _body(
     found: Route, query: RouteQuery, tenant: str, parts: Parts, stack: AsyncExitStack
 ) -> dict[str, Any]:
-    sources, threads = parts.intake.sources, parts.intake.threads
+    sources, threads = parts.intake.sources, parts.intake.threads[tenant]
     if found.service is Service.STT:
         fields = {name: value for name, value in found.parameters.items() if name != "file"}
         fetching = _fetched(found.parameters["file"], "attachments", tenant, sources)

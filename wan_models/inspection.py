@@ -21,7 +21,7 @@ class UnfitMediaError(ModelsError):
 class Inspector:
     """Checks files, each in a process of its own, a few at a time; safe to share between threads."""
 
-    def __init__(self, at_once: int = 4) -> None:
+    def __init__(self, at_once: int = 6) -> None:
         self._turn = BoundedSemaphore(at_once)
 
     def inspect(self, kind: MediaKind, source: Path, target: Path) -> Media:

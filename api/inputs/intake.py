@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter
@@ -17,12 +18,16 @@ from jobs.disks import Disks
 from jobs.outbound import Outbound, Resolver, system_resolver
 from wan_models.inspection import Inspector
 
-_AT_ONCE = 8  # fetching is slow, and must not take the threads that answer everything else
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """``max_bytes`` bounds a body with files, ``disks`` have room for it; ``threads`` gather inputs."""
+    """``max_bytes`` bounds a body with files, ``disks`` have room for it.
+
+    ``threads``, by tenant, are for slow work such as gathering inputs: apart from those that answer all
+    else, and from each other, so that nobody's slow servers hold others up.
+    """
 
     gatherer: Gatherer
     sources: Sources
@@ -30,7 +35,9 @@ class Intake:
     disks: Disks
     max_bytes: int
     patience: Patience
-    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_AT_ONCE))
+    threads: defaultdict[str, CapacityLimiter] = field(
+        default_factory=lambda: defaultdict(lambda: CapacityLimiter(_AT_ONCE))
+    )
 
 
 def open_intake(

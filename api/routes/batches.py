@@ -41,7 +41,7 @@ async def create_batch(request: Request) -> Response:
             view = batch_view(batch_id, jobs, parts.load, Links(request))
             return answer(view, status=202, headers={"location": f"/batches/{batch_id}"})
 
-        return await to_thread.run_sync(work, limiter=parts.intake.threads)
+        return await to_thread.run_sync(work, limiter=parts.intake.threads[tenant])
 
 
 @router.get("/{batch_id}", response_model=BatchView)

@@ -92,7 +92,7 @@ async def _queue(kind: type[VideoBody], request: Request) -> Response:
             job = submit(full, parts, reservation, files=files, as_it_came=body, tenant=tenant)
             return job, _answer(job, request)
 
-        job, answer = await to_thread.run_sync(work, limiter=intake.threads if body.given else None)
+        job, answer = await to_thread.run_sync(work, limiter=intake.threads[tenant] if body.given else None)
     seconds = wait_seconds(request.headers.getlist("prefer"))
     if seconds is None:
         return answer

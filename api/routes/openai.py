@@ -96,7 +96,7 @@ class ContentQuery(BaseModel, extra="forbid"):
 async def create_openai_video(request: Request) -> Response:
     """Queue a video. Takes OpenAI's fields and those that vLLM-Omni and SGLang add to them."""
     parts = parts_of(request)
-    intake = parts.intake
+    intake, tenant = parts.intake, principal_of(request).tenant
     async with (
         parts.reservations.of(request, parts.store) as reservation,
         received_fields(request, intake) as (fields, files),
@@ -109,11 +109,13 @@ async def create_openai_video(request: Request) -> Response:
             parts,
             reservation,
             files=files,
-            tenant=principal_of(request).tenant,
+            tenant=tenant,
             warnings=translation.warnings,
         )
         with in_client_terms(asked.others):
-            job = await to_thread.run_sync(work, limiter=intake.threads if translation.body.given else None)
+            job = await to_thread.run_sync(
+                work, limiter=intake.threads[tenant] if translation.body.given else None
+            )
     return _answer(job, request)
 
 
@@ -166,8 +168,8 @@ async def get_openai_content(
         return await to_thread.run_sync(_video, job, request, parts)
     still = Still(query.variant)
     make = partial(still_of, job, still, parts.artifacts)
-    # Making one takes seconds, and must not take the threads that answer everything else.
-    return Response(await to_thread.run_sync(make, limiter=parts.intake.threads), media_type=_MEDIA[still])
+    picture = await to_thread.run_sync(make, limiter=parts.intake.threads[principal_of(request).tenant])
+    return Response(picture, media_type=_MEDIA[still])
 
 
 @router.post("/videos/{video_id}/remix", response_model=Video, openapi_extra=_REMIX)
@@ -235,7 +237,7 @@ async def _derive(request: Request, parts: Parts, make: Callable[..., Derived]) 
             )
 
     async with parts.reservations.of(request, parts.store) as reservation:
-        job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads)
+        job = await to_thread.run_sync(work, reservation, limiter=parts.intake.threads[tenant])
     return _answer(job, request)
 
 

@@ -68,10 +68,11 @@ async def _forward(found: Route, query: RouteQuery, request: Request, parts: Par
 async def _start(found: Route, request: Request, parts: Parts, reservation: Reservation | None) -> Response:
     """Submit the job of a route, as the endpoint that it names would."""
     body = _KINDS[found.endpoint or ""].model_validate(found.parameters)
+    tenant = principal_of(request).tenant
 
     def work() -> Response:
-        job = submit(body, parts, reservation, tenant=principal_of(request).tenant)
+        job = submit(body, parts, reservation, tenant=tenant)
         view = RouteView(**dict(found), job=job_view(job, parts.load, Links(request)))
         return answer(view, status=202, headers={"location": f"/jobs/{job.id}"})
 
-    return await to_thread.run_sync(work, limiter=parts.intake.threads if body.given else None)
+    return await to_thread.run_sync(work, limiter=parts.intake.threads[tenant] if body.given else None)

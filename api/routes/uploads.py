@@ -55,11 +55,10 @@ _PRESIGN: dict[str, Any] = {
 @router.post("", status_code=201, response_model=UploadView, openapi_extra=_FILE)
 async def upload(request: Request) -> Response:
     """Store a file, sent as the body itself or as `file` in a form, for jobs that will name it."""
-    parts = parts_of(request)
-    async with _received(request, parts.intake) as file:
-        view = await to_thread.run_sync(
-            partial(_store, file, principal_of(request).tenant, parts.intake), limiter=parts.intake.threads
-        )
+    intake, tenant = parts_of(request).intake, principal_of(request).tenant
+    async with _received(request, intake) as file:
+        work = partial(_store, file, tenant, intake)
+        view = await to_thread.run_sync(work, limiter=intake.threads[tenant])
     return answer(view, status=201)
 
 

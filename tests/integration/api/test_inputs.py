@@ -3,13 +3,18 @@
 import base64
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
 
+import httpx
 import pytest
 from PIL import Image
 
 from api.app import open_parts
 from api.settings import GatewaySettings
 from jobs.errors import StoreUnavailableError
+from jobs.keys_memory import MemoryKeyStore
 from tests.hostile import hostile_server
 from tests.integration.api.conftest import Gateway
 from tests.integration.api.inputs import (
@@ -21,6 +26,8 @@ from tests.integration.api.inputs import (
     refusal,
     taking_inputs,
 )
+from tests.integration.api.keys import access_with, token
+from tests.integration.api.live import listening
 from tests.media_files import animation, archive, picture, sound, video, written
 from wan_models.request import VideoRequest
 
@@ -420,3 +427,21 @@ class TestARouteThatIsExecuted:
 
 def uploaded(gateway, content: bytes) -> str:
     return str(gateway.client.post("/uploads", files={"file": content}).json()["id"])
+
+
+def test_a_tenants_slow_servers_hold_no_other_tenant_up(gateway):
+    """Far more of its inputs are under way than it has threads."""
+    keys = MemoryKeyStore()
+    slow, other = ({"authorization": f"Bearer {token(keys, tenant)}"} for tenant in ("slow", "other"))
+    parts = replace(gateway.parts, access=access_with(keys))
+    with hostile_server() as server, listening(parts) as served, ThreadPoolExecutor(20) as pool:
+        url = f"http://127.0.0.1:{served.address[1]}"
+        body = COMMON | {"image_path": f"{server.url}/silent"}
+        asked = [pool.submit(httpx.post, url + IMAGE, json=body, headers=slow, timeout=60) for _ in range(20)]
+        while len(server.requests) < 4:
+            Event().wait(0.01)
+        headers = other | {"content-type": "application/octet-stream"}
+        assert httpx.post(f"{url}/uploads", content=picture(), headers=headers, timeout=30).status_code == 201
+        assert not any(one.done() for one in asked)
+        server.released.set()
+        assert {one.result().status_code for one in asked} == {422}
