@@ -49,7 +49,7 @@ NUDGE = json.dumps(
 
 
 class Dispatcher:
-    """The messages that no worker has received yet, for the relay; safe to share between threads."""
+    """The messages that no worker has received yet; safe to share between threads."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -62,6 +62,15 @@ class Dispatcher:
         """
         with unavailable():
             return int(self._redis.llen(queue))
+
+    def take(self, queue: str) -> bool:
+        """Receive the next message of a queue, as Celery would; whether there was one.
+
+        Raises:
+            StoreUnavailableError: the broker does not answer.
+        """
+        with unavailable():
+            return self._redis.rpop(queue) is not None
 
     def wake(self, queue: str) -> None:
         """Wake a worker of a queue for no job in particular.

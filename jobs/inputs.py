@@ -47,6 +47,9 @@ def local_inputs(artifacts: ArtifactStore, keys: Mapping[str, str]) -> Iterator[
         ArtifactNotFoundError: one is gone.
         ArtifactStoreUnavailableError: the store cannot be reached.
     """
+    if not keys:  # as for a video from a prompt, which needs no folder either
+        yield {}
+        return
     with scratch("inputs") as folder:
         files = {name: Path(folder, Path(key).name) for name, key in keys.items()}
         for name, key in keys.items():

@@ -21,10 +21,13 @@ UNUSABLE = "The checkpoint of an earlier attempt is of no use; beginning anew"
 class Checkpoints(Protocol):
     """The checkpoints of one run. No method raises: a run without checkpoints is still a run.
 
-    ``fingerprint`` is written into every file, and a file with another one is not resumed from.
+    The fingerprint is written into every file, and a file with another one is not resumed from.
     """
 
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str:
+        """What this run's checkpoints are known by."""
+        ...
 
     def resume(self) -> Path | None:
         """A local file that an earlier attempt saved, or None to begin at the first step."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from contextvars import copy_context
+from functools import cached_property, partial
 from pathlib import Path
 
 from jobs.artifacts import ArtifactStore
@@ -29,7 +30,7 @@ class JobCheckpoints:
     Args:
         lease: the attempt.
         artifacts: where checkpoints lie.
-        fingerprint: what this run's checkpoints are known by.
+        fingerprint: tells what this run's checkpoints are known by; asked only where there are any.
         saver: one thread, which saves.
         every_seconds: how often to save; 0 for never.
         leaving: whether this worker is about to give the job back.
@@ -40,14 +41,14 @@ class JobCheckpoints:
         self,
         lease: Lease,
         artifacts: ArtifactStore,
-        fingerprint: str,
+        fingerprint: Callable[[], str],
         saver: Executor,
         *,
         every_seconds: float,
         leaving: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.fingerprint = fingerprint
+        self._fingerprint = fingerprint
         self.resumed = False
         self._lease = lease
         self._artifacts = artifacts
@@ -61,8 +62,15 @@ class JobCheckpoints:
         self._open = ExitStack()
         self._folder: Path | None = None
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """See Checkpoints."""
+        return self._fingerprint()
+
     def resume(self) -> Path | None:
         """See Checkpoints."""
+        if self._lease.attempt == 1:  # nobody was there before
+            return None
         try:
             found = newest_checkpoint(self._artifacts, self._lease.job_id)
             if found is None:
@@ -151,7 +159,7 @@ class Checkpointing:
         return JobCheckpoints(
             lease,
             self._artifacts,
-            fingerprint(request, model_path(self._models_dir, request.task)),
+            partial(fingerprint, request, model_path(self._models_dir, request.task)),
             self._saver,
             every_seconds=self._every_seconds,
             leaving=leaving,

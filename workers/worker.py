@@ -15,9 +15,11 @@ from celery import signals
 from celery.utils.log import get_multiprocessing_logger
 
 from jobs.connect import open_artifacts, open_disks, open_store
+from jobs.dispatch import Dispatcher
 from jobs.embedded import broker_url
 from jobs.lifetime import end_with_keeper
 from jobs.settings import load_settings
+from jobs.store_redis import connect
 from telemetry.logs import configure_logging, share_logging
 from telemetry.owners import telling_owners
 from telemetry.traces import open_traces
@@ -41,6 +43,7 @@ from workers.previews import Previews
 from workers.recovery import Recovery
 from workers.runner import Runner
 from workers.settings import WorkerSettings
+from workers.stint import Stint
 
 _BROKEN = 70  # EX_SOFTWARE
 
@@ -89,6 +92,11 @@ class Child:
             previews=lambda held: Previews(held.lease.job_id, artifacts, drawer, held.note_preview),
             traces=traces,
         )
+        self.stint = Stint(
+            self.runner.run,
+            Dispatcher(connect(settings.redis_address)),
+            is_over=lambda: drain.has_begun() or self.runner.is_broken,
+        )
 
     def close(self) -> None:
         """Finish the video in hand, then let go of everything."""
@@ -118,7 +126,7 @@ class Worker:
     def _run_job(self, queue: str) -> None:
         if self._child is None:
             raise RuntimeError("A job reached a process that was not set up to run it.")
-        self._child.runner.run(queue)
+        self._child.stint.work(queue)
         if self._child.runner.is_broken:
             _log.error("The device of %s failed; another process takes over", self._name)
             self._child.close()

@@ -33,7 +33,7 @@ def measure(workspace: Workspace) -> Iterator[Figure]:
         checkpoints = JobCheckpoints(
             Lease("job_1", "worker", 1),
             LocalArtifactStore(workspace.directory()),
-            "bench",
+            lambda: "bench",
             saver,
             every_seconds=every_seconds,
             leaving=lambda: True,

@@ -132,8 +132,16 @@ def test_every_wake_has_a_name_of_its_own(dispatcher, redis):
     assert json.loads(first["body"])[0] == [QUEUE]
 
 
+def test_a_message_that_is_taken_is_the_oldest_and_gone(dispatcher, redis, store, job):
+    store.submit(NewJob(id="job_2", queue=QUEUE, spec={}))
+    assert dispatcher.take(QUEUE)
+    (left,) = taken(redis)
+    assert left["headers"]["id"] == "job_2"
+    assert not dispatcher.take(QUEUE)
+
+
 def test_a_broker_that_is_away_is_told():
     away = Dispatcher(connect("redis://127.0.0.1:1/0"))
-    for ask in (away.waiting, away.wake):
+    for ask in (away.waiting, away.take, away.wake):
         with pytest.raises(StoreUnavailableError):
             ask(QUEUE)

@@ -54,6 +54,14 @@ def test_a_seed_gives_the_same_bytes_again_and_another_seed_other_ones(workers):
     assert first != other
 
 
+def test_short_jobs_are_worked_off_in_their_order_with_all_of_their_messages(workers):
+    jobs = [workers.finished(job_id) for job_id in [workers.submit() for _ in range(8)]]
+    assert [(job.state, job.attempt) for job in jobs] == [(JobState.COMPLETED, 1)] * 8
+    began = [job.started_at for job in jobs]
+    assert began == sorted(began)
+    assert workers.messages() == 0
+
+
 def test_a_cancelled_job_ends_and_the_next_one_runs(workers):
     running, next_one = workers.submit(**ENDLESS), workers.submit()
     workers.denoising(running)

@@ -67,7 +67,7 @@ def attempt(artifacts, clock) -> Iterator[Callable[..., JobCheckpoints]]:
                 JobCheckpoints(
                     lease,
                     artifacts,
-                    "print",
+                    lambda: "print",
                     saver,
                     every_seconds=every_seconds,
                     leaving=leaving,
