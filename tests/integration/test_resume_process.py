@@ -98,7 +98,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_with_what_each_attempt_die
 
 
 def test_a_child_whose_device_failed_is_replaced_before_the_next_job(start):
-    workers = start(FAULTY)
+    workers = start(FAULTY, RETRY_SECONDS="0")  # there is no sweep that ends a wait
     workers.finished(workers.submit())
     (first,) = (child for child in psutil.Process(workers.process.pid).children() if child.is_running())
     job = workers.finished(workers.submit(prompt="fail once"))
