@@ -124,6 +124,6 @@ def test_a_direct_upload_of_another_length_is_refused_by_the_bucket(bucket_gatew
 def test_the_description_names_what_is_taken(gateway):
     described = json.loads(gateway.client.get("/openapi.json").content)
     content = described["paths"]["/generate/animation"]["post"]["requestBody"]["content"]
-    assert set(content) == {"application/json", "multipart/form-data"}
+    assert set(content) == {"application/json", "multipart/form-data", "application/x-www-form-urlencoded"}
     form = described["components"]["schemas"]["AnimationForm"]["properties"]["src_root_path"]
     assert form["format"] == "binary"
