@@ -7,6 +7,7 @@ clients read, ``error_type`` what fal's do; ``title``, ``status`` and ``detail``
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 BUSY_SECONDS = 30
 _MOST_FIELD_ERRORS = 20
+_log = logging.getLogger(__name__)
 _LONGEST_NAME = 64
 
 
@@ -142,7 +144,7 @@ _KINDS: dict[type[Exception], Kind] = {
     ),
     refusals.ForeignOriginError: Kind(_S.FORBIDDEN, "foreign_origin", "Pages of other sites may not do this"),
     UnsatisfiableRangeError: Kind(
-        _S.REQUESTED_RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The video has no such bytes"
+        _S.REQUESTED_RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The video has no such bytes", "Range"
     ),
     jobs.StoreUnavailableError: Kind(
         _S.SERVICE_UNAVAILABLE, "store_unavailable", "The job store does not answer", headers=_LATER
@@ -245,6 +247,9 @@ def _detail(connection: HTTPConnection, error: Exception, kind: Kind, faults: Se
         if connection.scope["type"] == "websocket":
             return "No WebSocket is served at this address; /ws/jobs/{job_id} is one."
         return _FRAMEWORK.get(kind.status, str(error.detail))
+    if isinstance(error, (jobs.StoreUnavailableError, jobs.ArtifactStoreUnavailableError)):
+        _log.warning("%s", error)  # it names addresses: for the log, not for strangers
+        return f"{kind.title}. Try again in a few seconds; the service's log says what is wrong."
     if kind is _INVALID:
         return " ".join(
             f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults

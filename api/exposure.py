@@ -9,7 +9,7 @@ from api.settings import GatewaySettings
 from jobs.errors import StoreUnavailableError
 from jobs.keys import KeyStore
 
-CREATE_COMMAND = "python -m scripts.keys create NAME"
+CREATE_COMMAND = "wanserve keys create NAME"
 
 _log = logging.getLogger(__name__)
 

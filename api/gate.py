@@ -17,8 +17,10 @@ from api.query import check_query
 from api.refusals import RefusedError, ScopeMissingError, TooManyRequestsError
 from api.routes.page import PAGES, PARTS
 from jobs import keys
-from jobs.errors import JobsError
+from jobs.errors import JobsError, StoreUnavailableError
 from jobs.limits import Allowance
+
+HEALTH = "/health"
 
 OPEN = frozenset({*PAGES, "/openapi.json", "/health/live", "/health/ready"})
 """What anybody may see: pages that hold no data, and what load balancers ask for."""
@@ -48,6 +50,11 @@ class Gate:
         connection = HTTPConnection(scope)
         try:
             allowance = await self._admit(connection)
+        except StoreUnavailableError as error:
+            # Whose request it is cannot be told; the health has that to tell, in its own words.
+            told = self._app if scope["path"] == HEALTH else problem_response(connection, error)
+            await told(scope, receive, send)
+            return
         except (RefusedError, JobsError) as error:
             await problem_response(connection, error)(scope, receive, send)
             return

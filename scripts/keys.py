@@ -1,4 +1,4 @@
-"""Make, list and revoke API keys: ``python -m scripts.keys create NAME``."""
+"""Make, list and revoke API keys: ``wanserve keys create NAME``."""
 
 from __future__ import annotations
 

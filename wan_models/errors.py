@@ -20,7 +20,7 @@ class UnknownModelError(ModelsError):
     """The catalog has no task of this name."""
 
     def __init__(self, task: str) -> None:
-        super().__init__(f"There is no task {task!r}.")
+        super().__init__(f"There is no task {task!r}. `/models` lists those there are.")
         self.task = task
 
 

@@ -159,7 +159,7 @@ def test_another_program_on_the_port(examined):
 
 
 def test_a_gateway_that_would_not_start_for_want_of_keys(examined, redis_url):
-    assert "Make one: python -m scripts.keys create NAME" in fault(examined(HOST="0.0.0.0"))
+    assert "Make one: wanserve keys create NAME" in fault(examined(HOST="0.0.0.0"))
     keys = open_keys(GatewaySettings(redis_url=redis_url))
     create_key(keys, name="app", tenant="default", scopes=frozenset({Scope.READ}), now=0)
     assert faults(examined(HOST="0.0.0.0")) == []

@@ -34,7 +34,7 @@ class Away(MemoryKeyStore):
 
     def _check(self):
         if self.away:
-            raise StoreUnavailableError("The job store does not answer.")
+            raise StoreUnavailableError("No answer from redis.internal:6379.")
 
 
 @pytest.fixture
@@ -110,9 +110,25 @@ def test_while_the_keys_cannot_be_read_nobody_is_let_in(gateway):
     keys = Away()
     app_token = token(keys, "acme")
     with keyed(gateway, keys) as client:
-        assert code(acting(client, app_token).get("/jobs")) == (503, "store_unavailable")
+        refused = acting(client, app_token).get("/jobs")
+        assert code(refused) == (503, "store_unavailable")
+        assert "redis.internal" not in refused.text  # addresses are for the log
         keys.away = False
         assert acting(client, app_token).get("/jobs").status_code == 200
+
+
+def test_while_the_keys_cannot_be_read_the_health_says_so_in_its_own_words(gateway, monkeypatch):
+    keys = Away()
+    app_token = token(keys, "acme")
+
+    def ping(_: object) -> None:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(type(gateway.store), "ping", ping)
+    with keyed(gateway, keys) as client:
+        health = acting(client, app_token).get("/health")
+    assert health.status_code == 503
+    assert (health.json()["status"], health.json()["store"]) == ("unavailable", "unavailable")
 
 
 @pytest.fixture
@@ -256,7 +272,7 @@ def test_only_this_machine_needs_no_key_by_itself(settings, mode):
 
 
 def test_listening_for_others_without_a_key_is_refused_with_both_ways_out(keys):
-    with pytest.raises(ExposedError, match=r"scripts\.keys create .* ALLOW_ANONYMOUS=true"):
+    with pytest.raises(ExposedError, match=r"wanserve keys create .* ALLOW_ANONYMOUS=true"):
         check_exposure(GatewaySettings(host="0.0.0.0"), keys)
 
 

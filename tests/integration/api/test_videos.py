@@ -50,6 +50,7 @@ def test_a_malformed_range_is_refused(gateway, url, asked):
     answer = gateway.client.get(url, headers={"range": asked})
     assert answer.status_code == 416
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["field"] == "Range"
 
 
 def test_a_range_behind_the_end_is_refused_with_the_size(gateway, url):
