@@ -78,7 +78,7 @@ class Checks:
 
     def drained_worker(self) -> str:
         """SIGTERM to a worker gives its job back at no cost, and another goes on with it."""
-        self._job_id = self._submit(size="832*480", frame_num=9, sample_steps=70)  # longer than it drains
+        self._job_id = self._submit(size="832*480", frame_num=17, sample_steps=100)  # longer than it drains
         _until("it runs", lambda: self._job()["step"] >= 2)  # noqa: PLR2004 - a step to come back to
         self._stack.compose("stop", WORKER)
         code = self._stack.container(WORKER)["State"]["ExitCode"]
