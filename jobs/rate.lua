@@ -17,5 +17,5 @@ local early = full + each - (now + window)
 if early > 0 then return { 0, math.ceil(full - now), math.ceil(early) } end
 
 full = full + each
-redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now))
+redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.max(1, math.ceil(full - now)))
 return { math.floor((window - (full - now)) / each + 0.001), math.ceil(full - now), -1 }

@@ -12,12 +12,24 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from scripts.bench import checkpoints, gateway, growth, memory, overhead, routing, streams, tasks, webhooks
+from scripts.bench import (
+    checkpoints,
+    features,
+    gateway,
+    growth,
+    memory,
+    overhead,
+    routing,
+    streams,
+    tasks,
+    webhooks,
+)
 from scripts.bench.report import Figure, machine, show
 from scripts.bench.workspace import Workspace
 
 BENCHMARKS: Mapping[str, Callable[[Workspace], Iterator[Figure]]] = {
     "submit": gateway.measure_submit,
+    "features": features.measure,
     "status": gateway.measure_status,
     "streams": streams.measure,
     "webhooks": webhooks.measure,

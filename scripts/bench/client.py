@@ -10,11 +10,16 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from scripts.bench.report import percentile
+
+UNIQUE = "{unique}"
+"""In a header, stands for another text in each request."""
 
 _MARGIN_SECONDS = 60
 
@@ -33,14 +38,28 @@ class Rate:
 
 
 def apply_load(
-    address: str, method: str, path: str, body: Any = None, *, seconds: float, connections: int
+    address: str,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    seconds: float,
+    connections: int,
 ) -> Rate:
     """Repeat one request over several connections, each sending the next one when it has its answer.
 
     Raises:
         RuntimeError: an answer was no success.
     """
-    order = {"method": method, "path": path, "body": body, "seconds": seconds, "connections": connections}
+    order = {
+        "method": method,
+        "path": path,
+        "body": body,
+        "headers": dict(headers or {}),
+        "seconds": seconds,
+        "connections": connections,
+    }
     command = [sys.executable, "-m", "scripts.bench.client", address]
     done = subprocess.run(
         command,
@@ -87,8 +106,9 @@ class _Caller(asyncio.Protocol):
 
     def _send(self) -> None:
         self._answer = b""
+        request = self._request.replace(UNIQUE.encode(), uuid4().hex.encode())
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
     def _fail(self, error: Exception) -> None:
         if not self.done.done():
@@ -104,9 +124,18 @@ def _is_whole(answer: bytes) -> bool:
     return bool(end) and len(content) >= int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
 
 
-async def _call(address: str, *, method: str, path: str, body: Any, seconds: float, connections: int) -> Rate:
+async def _call(
+    address: str,
+    *,
+    method: str,
+    path: str,
+    body: Any,
+    headers: Mapping[str, str],
+    seconds: float,
+    connections: int,
+) -> Rate:
     host, _, port = urlsplit(address).netloc.partition(":")
-    request = _request(method, path, host, body)
+    request = _request(method, path, {"host": host, "accept": "*/*", **headers}, body)
     took: list[float] = []
     begin, cpu = time.perf_counter(), time.process_time()
     loop = asyncio.get_running_loop()
@@ -120,10 +149,14 @@ async def _call(address: str, *, method: str, path: str, body: Any, seconds: flo
     return Rate(len(took) / wall, percentile(took, 50), percentile(took, 99), busy)
 
 
-def _request(method: str, path: str, host: str, body: Any) -> bytes:
+def _request(method: str, path: str, headers: Mapping[str, str], body: Any) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
-    kind = f"content-type: application/json\r\ncontent-length: {len(content)}\r\n" if content else ""
-    return f"{method} {path} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\n{kind}\r\n".encode() + content
+    kind = {"content-type": "application/json", "content-length": str(len(content))} if content else {}
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in {**headers, **kind}.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ Call = Callable[[str], Rate]
 
 def measure_submit(workspace: Workspace) -> Iterator[Figure]:
     """Submits a second: validated, recorded, indexed and announced here; ``task.delay()`` there."""
-    with _both(workspace) as (ours, plain, redis_url):
+    with both(workspace) as (ours, plain, redis_url):
         pairs = _take_turns(_calls("POST", SUBMIT, sample.body(), CONNECTIONS), ours, plain)
         alone = _calls("POST", SUBMIT, sample.body(), 1)(ours).p50
         floor = _push_seconds(redis_url)
@@ -38,15 +38,15 @@ def measure_submit(workspace: Workspace) -> Iterator[Figure]:
     yield from _latencies("submit", "plain app", pairs)
     yield Figure(
         what="submit, p50 on one connection",
-        measured=_ms(alone),
-        against=f"bare LPUSH of {MESSAGE_BYTES // 1024} KB {_ms(floor)}",
+        measured=milliseconds(alone),
+        against=f"bare LPUSH of {MESSAGE_BYTES // 1024} KB {milliseconds(floor)}",
         ratio=alone / floor,
     )
 
 
 def measure_status(workspace: Workspace) -> Iterator[Figure]:
     """Status polls a second of a queued job, beside an endpoint that returns such a dictionary."""
-    with _both(workspace) as (ours, plain, _):
+    with both(workspace) as (ours, plain, _):
         job_id = httpx.post(ours + SUBMIT, json=sample.body()).raise_for_status().json()["id"]
         pairs = _take_turns(_calls("GET", f"/jobs/{job_id}", None, CONNECTIONS), ours, plain)
     yield _rates("status", "bare endpoint", pairs, None)
@@ -54,9 +54,9 @@ def measure_status(workspace: Workspace) -> Iterator[Figure]:
 
 
 @contextmanager
-def _both(workspace: Workspace) -> Iterator[tuple[str, str, str]]:
-    """Run both apps; yields their addresses, ours first, and that of the Redis they share."""
-    with serving(workspace) as (ours, redis_url):
+def both(workspace: Workspace, **settings: str) -> Iterator[tuple[str, str, str]]:
+    """Run both apps, ours with these settings; yields the addresses: ours, the other, and their Redis."""
+    with serving(workspace, settings=settings) as (ours, redis_url):
         port, log = free_port(), workspace.directory() / "log"
         plain = f"http://127.0.0.1:{port}"
         environment = {"PORT": str(port), "REDIS_URL": redis_url}
@@ -93,8 +93,8 @@ def _latencies(verb: str, beside: str, pairs: list[tuple[Rate, Rate]]) -> Iterat
         ours, plain = (median(getattr(rate, name) for rate in side) for side in zip(*pairs, strict=True))
         yield Figure(
             what=f"{verb}, {name} under that load",
-            measured=_ms(ours),
-            against=f"{beside} {_ms(plain)}",
+            measured=milliseconds(ours),
+            against=f"{beside} {milliseconds(plain)}",
             ratio=ours / plain,
         )
 
@@ -110,5 +110,6 @@ def _push_seconds(redis_url: str) -> float:
     return percentile(took, 50)
 
 
-def _ms(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """Seconds, as the table tells them."""
     return f"{seconds * 1000:.2f} ms"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from jobs.embedded import EmbeddedRedis
@@ -11,13 +11,20 @@ from scripts.bench.workspace import Workspace, free_port, running, wait_until_re
 
 
 @contextmanager
-def serving(workspace: Workspace, *, worker: bool = False, gpus: str = "none") -> Iterator[tuple[str, str]]:
+def serving(
+    workspace: Workspace,
+    *,
+    worker: bool = False,
+    gpus: str = "none",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, str]]:
     """Run the service on tiny models, and yield the addresses of the gateway and of its Redis.
 
     Args:
         workspace: where to work.
         worker: whether there is one.
         gpus: what it is to run on, as ``python -m workers`` takes it.
+        settings: more of them, as in the environment.
     """
     directory, port = workspace.directory(), free_port()
     address, log = f"http://127.0.0.1:{port}", directory / "log"
@@ -33,6 +40,7 @@ def serving(workspace: Workspace, *, worker: bool = False, gpus: str = "none") -
             "LOG_LEVEL": "INFO",
             "DRAIN_SECONDS": "0",
             "QUEUE_LENGTH": "1000000",  # nothing that is measured is to be refused
+            **(settings or {}),
         }
         process = running_parts.enter_context(running("api", environment=environment, log=log))
         wait_until_ready(f"{address}/health", process, log)

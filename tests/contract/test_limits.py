@@ -69,6 +69,10 @@ def test_any_limit_allows_exactly_so_many(limits, limit):
     assert taken == min(limit, 701)
 
 
+def test_a_limit_beyond_what_a_clock_can_tell_apart_limits_nobody(limits):
+    assert [limits.take("k", 10**9).retry_seconds for _ in range(3)] == [None] * 3
+
+
 def test_buckets_do_not_mix_and_do_not_stay(limits, redis_url):
     limits.take("one", 1)
     assert limits.take("other", 1).retry_seconds is None
