@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from api.app import open_parts
+from api.cached import Cached
 from api.settings import GatewaySettings
 from jobs.errors import StoreUnavailableError
 from jobs.keys_memory import MemoryKeyStore
@@ -29,6 +31,7 @@ from tests.integration.api.inputs import (
 from tests.integration.api.keys import access_with, token
 from tests.integration.api.live import listening
 from tests.media_files import animation, archive, picture, sound, video, written
+from wan_models.models_dir import InstalledModel
 from wan_models.request import VideoRequest
 
 SPEECH_FIELDS = {**COMMON, "size": "128*64"}
@@ -101,6 +104,14 @@ class TestEveryTask:
         sample = {"tts_prompt_audio": data_url(sound(1.0)), "tts_prompt_text": "Hello, I am."}
         said = refusal(gateway, SPEECH, field="tts_prompt_audio", json=body | sample)
         assert "set TTS_URL" in said
+
+    def test_what_another_server_does_not_take_is_refused_where_it_serves_the_task(self, gateway):
+        model = InstalledModel("t2v-A14B", Path("none"), tiny=False, engine="sglang")
+        gateway.client.app.state.parts = replace(gateway.parts, models=Cached(lambda: {"t2v-A14B": model}, 0))
+        body = {"prompt": "a cat", "boundary": 0.5}
+        said = refusal(gateway, "/generate/text-to-video", field="boundary", json=body)
+        assert said == "sglang, which serves t2v-A14B here, does not take it."
+        assert gateway.client.post("/generate/text-to-video", json={"prompt": "a cat"}).status_code == 202
 
     @pytest.mark.parametrize(("tts_url", "clones"), [(None, False), ("http://tts:8091", True)])
     def test_a_gateway_goes_by_its_setting(self, tmp_path, tts_url, clones):
