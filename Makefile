@@ -19,8 +19,10 @@ $(READY): pyproject.toml requirements.lock
 	  { echo "wanserve needs Python 3.11 or newer; name one: make setup PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	@echo "Installing wanserve into $(VENV). The first time this takes minutes."
+	@# Errors alone (-qq): setuptools warns at every editable install that folders can hide packages.
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
 demo: setup ## Make one real video end to end, and leave the service running
@@ -70,6 +72,7 @@ format: setup ## Let ruff lay out the code
 	ruff format .
 	ruff check --fix .
 
-clean: ## Remove the environment, caches and the data of the demo
+clean: ## Stop the demo, and remove the environment, caches and the demo's data
+	@if [ -e .wanserve/serve.json ]; then DATA_DIR=.wanserve $(BIN)/python -m scripts.stop; fi
 	rm -rf $(VENV) .wanserve build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

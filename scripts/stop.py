@@ -42,6 +42,7 @@ def main() -> None:
         note.unlink(missing_ok=True)
         print("Nothing to stop: the service had ended by itself.")
         return
+    print(f"Stopping {running['url']}; a worker gives its job back first.", flush=True)
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     while note.exists():
         if time.monotonic() > give_up_at:
