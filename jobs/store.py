@@ -127,11 +127,7 @@ class JobStore(Protocol):
         """Say that a worker has gone."""
         ...
 
-    # Maintenance: each sweeps at most ``limit`` jobs and is safe to run anywhere, any number of times
-
-    def bury(self) -> None:
-        """Forget workers that have not been heard of lately."""
-        ...
+    # The operator's verbs
 
     def set_caps(self, tenant: str, caps: Caps | None) -> None:
         """Give a tenant caps of its own, or with None those of everybody."""
@@ -143,6 +139,12 @@ class JobStore(Protocol):
 
     def retentions(self) -> Mapping[str, float]:
         """The seconds by tenant, of those whose jobs are not kept as long as everybody's."""
+        ...
+
+    # Maintenance: each sweeps at most ``limit`` jobs and is safe to run anywhere, any number of times
+
+    def bury(self) -> None:
+        """Forget workers that have not been heard of lately."""
         ...
 
     def rescue(self, limit: int = 100) -> list[Job]:
