@@ -13,13 +13,20 @@ const chosen = () => models.find((model) => model.id === field("task").value);
 export async function loadModels() {
   const now = (await call("/models")).models;
   if (JSON.stringify(now.map(identity)) === JSON.stringify(models.map(identity))) return;
+  const before = chosen();
   models = now;
   for (const radio of form.querySelectorAll("[name=mode]")) {
     radio.disabled = !servesNow(radio.value).length;
     radio.parentElement.title = radio.disabled ? "No model for this is installed" : "";
   }
-  chooseMode();
+  const after = chosen();
+  // What somebody has typed stays, unless it was for a model that has gone or is another one now.
+  if (before && after?.available && before.tiny === after.tiny) offerModels();
+  else chooseMode();
+  form.querySelector("button.primary").disabled = false;
 }
+
+const offerModels = () => options(field("task"), servesNow(mode()).map((model) => [model.id, model.id]));
 
 const identity = ({ id, available, tiny }) => [id, available, tiny];
 
@@ -33,7 +40,7 @@ function chooseMode() {
     "speech-to-video": "A person speaking naturally",
     "animation": "Optional",
   }[mode()] ?? "A beautiful sunset over a calm ocean";
-  options(field("task"), servesNow(mode()).map((model) => [model.id, model.id]));
+  offerModels();
   chooseModel();
 }
 

@@ -53,6 +53,7 @@ def _is_fault(said: ConsoleMessage) -> bool:
 def studio(page: Page, service: Service) -> Page:
     page.goto(service.address)
     expect(page.get_by_role("status")).to_have_text("ready, 1 worker")
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()  # it knows the models
     return page
 
 
@@ -155,6 +156,7 @@ def test_a_service_with_keys_is_opened_by_one(page, tmp_path):
         page.get_by_label("API key").fill(key)
         page.get_by_label("API key").press("Tab")
         expect(page.get_by_role("status")).to_have_text("ready, 1 worker")
+        expect(page.get_by_role("button", name="Generate")).to_be_enabled()
         set_steps(page, 4)
         card = generate(page, "Behind a key")
         expect(card).to_contain_text("completed")
