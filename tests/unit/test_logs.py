@@ -35,6 +35,10 @@ def logging_to(stream: StringIO, monkeypatch, **settings: Any) -> Iterator[None]
         for logger in (root, *map(logging.getLogger, (*ROOMS, *QUIET, "py.warnings"))):
             patch.setattr(logger, "level", logger.level)
             patch.setattr(logger, "handlers", [])
+        for server in map(logging.getLogger, ("uvicorn", "uvicorn.access", "uvicorn.error")):
+            patch.setattr(server, "propagate", True)  # a server that another test ran leaves its own behind
+            patch.setattr(server, "handlers", [])
+            server.setLevel(logging.NOTSET)
         try:
             configure_logging(LogSettings(**settings), "gateway", worker="gpu0@a")
             yield
