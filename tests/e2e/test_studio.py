@@ -76,7 +76,7 @@ def attach(page: Page, field: str, name: str, media_type: str, content: bytes) -
 
 def test_a_video_is_asked_for_watched_played_and_deleted(studio):
     set_steps(studio, 40)
-    card = generate(studio, "A lighthouse in a storm")
+    card = generate(studio, "The lighthouse of the studio in a storm")
     expect(card.get_by_role("img")).to_be_visible()  # a picture of what is being made
     expect(card).to_contain_text("step ")
     expect(card).to_contain_text("completed")
@@ -116,13 +116,13 @@ def test_an_image_comes_to_life_and_its_settings_make_another(studio):
     studio.get_by_text("Image", exact=True).click()
     attach(studio, "image", "face.png", "image/png", picture(128, 96))
     set_steps(studio, 4)
-    card = generate(studio, "It moves")
+    card = generate(studio, "The harbour of the studio wakes up")
     expect(card).to_contain_text("completed")
     expect(card).to_contain_text("i2v-A14B")
     studio.get_by_text("Text", exact=True).click()
     card.get_by_role("button", name="Again").click()
     expect(studio.get_by_label("First frame")).to_be_visible()
-    expect(studio.get_by_label("Prompt", exact=True)).to_have_value("It moves")
+    expect(studio.get_by_label("Prompt", exact=True)).to_have_value("The harbour of the studio wakes up")
     expect(studio.get_by_label("Steps")).to_have_value("4")
 
 
@@ -136,14 +136,14 @@ def test_a_portrait_speaks(studio, said_by):
         studio.get_by_label("Or what to say").fill("Hi")
     set_steps(studio, 2)
     studio.get_by_label("Size").select_option("64*64")
-    expect(generate(studio, f"It speaks by {said_by}")).to_contain_text("completed")
+    expect(generate(studio, f"The studio speaks by {said_by}")).to_contain_text("completed")
 
 
 def test_a_character_moves_like_a_performer(studio):
     studio.get_by_text("Animate", exact=True).click()
     attach(studio, "src_root", "in.zip", "application/zip", archive(animation()))
     set_steps(studio, 2)
-    expect(generate(studio, "It dances")).to_contain_text("completed")
+    expect(generate(studio, "The character of the studio dances")).to_contain_text("completed")
 
 
 def test_a_service_with_keys_is_opened_by_one(page, tmp_path):
