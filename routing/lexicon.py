@@ -39,6 +39,7 @@ class Lexicon:
     """
 
     def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
+        self.concepts = frozenset(entries)
         self._languages: dict[str, _Words] = {}
         for concept, languages in entries.items():
             for language, words in languages.items():

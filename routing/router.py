@@ -8,6 +8,7 @@ from math import ceil
 
 from routing.classifier import Classification, Classifier
 from routing.intents import INTENTS, Intent, Service
+from routing.meanings import MEANINGS
 from routing.parameters import Body, chat_body, speech_body, transcription_body, video_body, wanted_seconds
 from routing.query import RouteQuery
 from routing.route import Alternative, Fallback, Queue, Route
@@ -193,7 +194,8 @@ def _neighbour_body(query: RouteQuery, service: Service, neighbour: Neighbour) -
 
 def _why(query: RouteQuery, found: Classification) -> str:
     intent = INTENTS[found.intent]
-    words = f", going by its words for {', '.join(found.evidence)}" if found.evidence else ""
+    named = ", ".join(MEANINGS[concept] for concept in found.evidence)
+    words = f", going by its words for {named}" if named else ""
     kinds = f" and the attached {', '.join(dict.fromkeys(query.kinds))}" if query.kinds else ""
     doubt = (
         " Its attachments do not go with its words."

@@ -9,6 +9,7 @@ from routing.classifier import Classifier, load_classifier
 from routing.features import features
 from routing.intents import INTENTS
 from routing.lexicon import load_lexicon
+from routing.meanings import MEANINGS
 from routing.text import guess_language, normalise, tokens
 from scripts.router.examples import HELD_OUT, read_examples, training_set
 from scripts.router.measure import measure
@@ -84,6 +85,10 @@ def test_probabilities_are_ranked_and_sum_to_one():
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1)
     assert found.evidence
+
+
+def test_every_concept_has_a_meaning_in_plain_words():
+    assert set(MEANINGS) == load_lexicon().concepts
 
 
 def test_another_process_gives_the_same_answer():

@@ -145,3 +145,9 @@ def test_attachments_that_contradict_the_words_leave_it_unsure_and_offer_others(
 )
 def test_neighbouring_wishes_are_told_apart(query, kinds, task):
     assert route(query, kinds).task == task
+
+
+def test_a_reason_is_in_plain_words():
+    found = route("make her hair sway in the wind", ["image"])
+    assert "gentle movement" in found.reason
+    assert "stir" not in found.reason

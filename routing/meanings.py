@@ -1,0 +1,50 @@
+"""What each concept of the lexicon is called where people read of it: completes "its words for …"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MEANINGS: Mapping[str, str] = {
+    "animate": "bringing to life",
+    "attached": "something attached",
+    "audio": "recordings",
+    "cause": "having something happen",
+    "combine": "combining",
+    "describe": "describing",
+    "document": "kinds of texts",
+    "draw": "drawing",
+    "face": "portraits",
+    "graphic": "graphics",
+    "greeting": "greeting",
+    "howto": "how something is done",
+    "hybrid": "text and picture together",
+    "image": "pictures",
+    "into": "turning into something",
+    "knowledge": "facts",
+    "lipsync": "moving lips",
+    "make": "making",
+    "motion": "movement",
+    "music": "music and sounds",
+    "person": "persons",
+    "pose": "poses",
+    "question": "asking",
+    "readaloud": "reading aloud",
+    "replace": "replacing",
+    "retouch": "retouching",
+    "scene": "things to see",
+    "seek": "searching",
+    "shot": "camera work",
+    "show": "showing",
+    "speak": "speaking",
+    "stir": "gentle movement",
+    "summarize": "summaries",
+    "tech": "technical matters",
+    "transcribe": "writing down speech",
+    "transfer": "copying",
+    "video": "videos",
+    "voice": "voices",
+    "want": "wishing",
+    "write": "writing",
+    "yesno": "yes or no",
+}
+"""Every concept has one: tests hold them to the lexicon."""
