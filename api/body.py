@@ -15,6 +15,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from api.refusals import BodyTooLargeError, BodyTooSlowError, MalformedJsonError, UnsupportedMediaTypeError
 
+BODY = "body"
+"""What the body as a whole is called where a field would be named."""
+
+SEND_OBJECT = "Send a JSON object, with the fields as its members."
+"""What is said of JSON that is something else."""
+
 MAX_JSON_BYTES = 1024 * 1024
 MIN_BYTES_PER_SECOND = 64 * 1024
 BODY_SECONDS = 60.0

@@ -22,6 +22,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from api import refusals
+from api.body import BODY, SEND_OBJECT
 from api.limiter import rate_headers
 from api.ranges import UnsatisfiableRangeError
 from api.schemas import FieldError, Problem, SdkError
@@ -181,7 +182,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SENTENCES = {  # for pydantic's own, which speak of Python
     "extra_forbidden": "There is no such field.",
     "missing": "This field is required.",
-    "model_type": "The body must be a JSON object.",
+    "model_type": SEND_OBJECT,
 }
 
 
@@ -272,7 +273,7 @@ def _faults(error: Exception, kind: Kind) -> list[FieldError]:
 def _from_pydantic(faults: Sequence[Any]) -> list[FieldError]:
     """One entry a field and sentence: a pair of numbers has each of its faults twice."""
     unique = {
-        (str(fault["loc"][0])[:_LONGEST_NAME] if fault["loc"] else "", _sentence(fault)) for fault in faults
+        (str(fault["loc"][0])[:_LONGEST_NAME] if fault["loc"] else BODY, _sentence(fault)) for fault in faults
     }
     return [
         FieldError(field=field, message=message) for field, message in sorted(unique)[:_MOST_FIELD_ERRORS]

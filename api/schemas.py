@@ -290,7 +290,7 @@ class RouteView(Route):
 class FieldError(View):
     """One thing that is wrong with a request."""
 
-    field: Annotated[str, Field(description="As the client wrote it; empty for the request as a whole.")]
+    field: Annotated[str, Field(description="As the client wrote it; `body` for the body as a whole.")]
     message: str
 
 

@@ -52,7 +52,7 @@ class Front:
             query = RouteQuery.model_validate_json(await _bounded(request))
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            field = str(first["loc"][0]) if first["loc"] else ""
+            field = str(first["loc"][0]) if first["loc"] else "body"
             return problem(422, "invalid_request", f"{field}: {first['msg']}", field)
         await self._fleet.refresh()
         found = await self._desk.route(query, self._fleet.loads())

@@ -11,7 +11,7 @@ from typing import Any
 from anyio import to_thread
 from starlette.requests import Request
 
-from api.body import is_json, media_type, read_json
+from api.body import BODY, SEND_OBJECT, is_json, media_type, read_json
 from api.form import FORMS, read_form
 from api.form import MEDIA_TYPE as FORM
 from api.inputs.intake import Intake
@@ -44,7 +44,7 @@ async def received_fields(
     if declared not in FORMS:
         body = await read_json(request, intake.patience)
         if not isinstance(body, Mapping):
-            raise InvalidRequestError("", "Send an object.")
+            raise InvalidRequestError(BODY, SEND_OBJECT)
         yield unwrapped(body), {}
         return
     async with read_form(request, intake) as form:

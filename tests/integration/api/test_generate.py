@@ -138,11 +138,14 @@ def test_a_missing_prompt_is_named(gateway):
     assert problem["errors"] == [{"field": "prompt", "message": "This field is required."}]
 
 
+@pytest.mark.parametrize("path", [URL, "/batches", "/api/v1/route", "/webhooks", "/v1/videos"])
 @pytest.mark.parametrize("content", ["[]", '"a prompt"', "5", "null"])
-def test_a_body_that_is_no_object_is_refused(gateway, content):
-    answer = gateway.client.post(URL, content=content, headers={"content-type": "application/json"})
+def test_a_body_that_is_no_object_is_refused(gateway, path, content):
+    answer = gateway.client.post(path, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "The body must be a JSON object."
+    assert answer.json()["errors"] == [
+        {"field": "body", "message": "Send a JSON object, with the fields as its members."}
+    ]
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b'{"prompt": "\\ud800"}', b'{"prompt": "a", "prompt": "b"}'])
