@@ -65,7 +65,7 @@ class JobsSettings(LogSettings):
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
         None,
         repr=False,  # it may hold a password
-        description="Redis 6.2 or newer for the jobs and their messages. Unset: the embedded one.",
+        description="Redis 7 or newer, or Valkey, for the jobs and their messages. Unset: the embedded one.",
     )
     s3_bucket: str | None = Field(
         None,

@@ -378,6 +378,8 @@ class MemoryJobStore:
                 not_before=None,
                 pace_key=ANY_KIND,
                 progress=replace(new.progress, stage=""),
+                # What its attempts died of is theirs; a job that was cancelled ended as its client wished.
+                error=None if new.state is JobState.CANCELLED else new.error,
             )
         self._jobs[new.id] = new
         self._line_up(old, new)

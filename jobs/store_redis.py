@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple
 from heapq import merge
-from importlib.resources import files
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -29,6 +29,7 @@ from jobs.errors import (
     TooManyJobsError,
     WaitTooLongError,
 )
+from jobs.library import Library
 from jobs.outlook import EACH, FIRST, RUNS, SAMPLES, TENANTS, Outlook
 from jobs.policy import Caps, Policy
 from jobs.redis_errors import unavailable
@@ -54,6 +55,9 @@ from jobs.state import (
 FEED_CHANNEL = "wan:feed"
 """Where verbs.lua tells of each event, under the prefix of the production store: "{tenant} {id} {type}"."""
 
+_BEGINS = ("submit", "reserve")
+_LOOKS = ("get", "get_all", "finished", "outlook", "claimable", "outdated", "spent")
+
 
 def connect(url: str) -> Redis:
     """A client for the job store that answers or gives up within seconds.
@@ -70,7 +74,7 @@ def connect(url: str) -> Redis:
 
 
 class RedisJobStore:
-    """The JobStore on a Redis-compatible server, 6.2 or newer, not in cluster mode (nor is Celery's broker).
+    """The JobStore on Redis 7 or newer or Valkey, not in cluster mode (nor is Celery's broker).
 
     ``clock`` replaces the server's clock, in Unix seconds; production leaves it out.
     """
@@ -88,7 +92,7 @@ class RedisJobStore:
         self._prefix = prefix
         self._clock = clock
         self._caps = _caps(policy.caps)
-        self._script = redis.register_script(_script_source())
+        self._library = Library(redis, "verbs.lua", begins=_BEGINS, looks=_LOOKS, prelude=_prelude())
 
     def submit(self, new: NewJob) -> Job:
         spec = json.dumps(new.spec, ensure_ascii=False, separators=(",", ":"))
@@ -111,7 +115,9 @@ class RedisJobStore:
 
     def claim(self, queue: str, worker: str, nonce: str | None = None) -> Job | None:
         lease = _ms(self._policy.lease_seconds)
-        answer = self._run("claim", queue, worker, lease, nonce or uuid4().hex)
+        nonce, passed_over = nonce or uuid4().hex, 0
+        while (answer := self._run("claim", queue, worker, lease, nonce, passed_over))[0] == b"again":
+            passed_over = answer[1]
         return None if answer[0] == b"refused" else job_of(answer)
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> bool:
@@ -222,11 +228,8 @@ class RedisJobStore:
                 begin = f"({before}" if before else begin
                 ranges.zrange(bucket, begin, end, desc=not oldest_first, bylex=True, offset=0, num=limit)
             page = list(islice(merge(*ranges.execute(), reverse=not oldest_first), limit))
-            records = self._redis.pipeline(transaction=False)
-            for job_id in page:
-                self._run("get", job_id, client=records)
-            # A job removed between the index and the record is refused here, and left out.
-            return [job_of(answer) for answer in records.execute() if answer[0] == b"ok"]
+        # A job removed between the index and the record is left out.
+        return [job_of(answer) for answer in self._call("get_all", *page)[1:]]
 
     def count(self, which: JobFilter) -> int:
         with unavailable():
@@ -299,17 +302,13 @@ class RedisJobStore:
     def _call(self, verb: str, *args: str | int) -> list[Any]:
         answer = self._run(verb, *args)
         if answer[0] == b"refused":
-            _raise_refusal(verb, args, answer[1].decode(), answer[2].decode())
+            _raise_refusal(verb, args, *_texts(answer[1:]))
         return answer
 
-    def _run(self, verb: str, *args: str | int, client: Redis | None = None) -> list[Any]:
-        told = [verb, self._time(), self._caps, *args]
+    def _run(self, verb: str, *args: str | int) -> list[Any]:
+        now = None if self._clock is None else _ms(self._clock())
         with unavailable():
-            answer: list[Any] = self._script(keys=[self._prefix], args=told, client=client)
-        return answer
-
-    def _time(self) -> str | int:
-        return "" if self._clock is None else _ms(self._clock())
+            return self._library.call(verb, self._prefix, now, self._caps, *args)
 
     def _key(self, kind: str, name: str = "") -> str:
         return f"{self._prefix}{kind}:{name}" if name else f"{self._prefix}{kind}"
@@ -323,15 +322,21 @@ class RedisJobStore:
                 yield self._key("index", f"{which.tenant or '*'}:{queue}:{state}")
 
 
-def _script_source() -> str:
+def _prelude() -> str:
+    """What verbs.lua takes over from Python: which transitions there are, and how a message looks."""
     allowed = ", ".join(
         f'["{t.verb} {t.source or "new"} {t.target}"] = true' for t in sorted(TRANSITIONS, key=str)
     )
-    verbs = files("jobs").joinpath("verbs.lua").read_text(encoding="utf-8")
-    return f"local ALLOWED = {{ {allowed} }}\nlocal NUDGE = [==[{NUDGE}]==]\n{verbs}"
+    return f"local ALLOWED = {{ {allowed} }}\n{_nudge_source()}"
 
 
-def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str) -> None:
+def _nudge_source() -> str:
+    parts = re.split("{(queue|id|tag)}", NUDGE)
+    told = " .. ".join(part if place % 2 else f"[==[{part}]==]" for place, part in enumerate(parts))
+    return f"local function NUDGE(queue, id, tag) return {told} end"
+
+
+def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, detail: str) -> None:
     subject = str(args[0])
     match why:
         case "missing":
@@ -345,13 +350,13 @@ def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, state: str)
         case "late":
             raise WaitTooLongError
         case "spent":
-            raise GpuTimeSpentError(int(state))
+            raise GpuTimeSpentError(int(detail))
         case "key used":
             raise KeyUsedError
         case "key reserved":
             raise KeyReservedError
         case _:
-            raise InvalidTransitionError(subject, verb, state)
+            raise InvalidTransitionError(subject, verb, detail)
 
 
 def _ms(seconds: float) -> int:

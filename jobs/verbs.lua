@@ -1,8 +1,8 @@
 -- Every write to a job, and the reads that must be one snapshot. One call, one verb, atomically.
 --
--- KEYS[1]  P, the prefix of every key below
--- ARGV     verb, now (Unix milliseconds; '' for the server's own clock), everybody's caps, the verb's arguments
--- Returns  {'ok', …}, of a submit that wrote {'new', its time, jobs ahead}, or {'refused', why, state}
+-- Arguments are the verb's own; of some, everybody's caps come first.
+-- Returns  {'ok', …}, of a submit that wrote {'new', its time, jobs ahead}, of a claim that has not seen all
+--          {'again', how far it came}, or {'refused', why, state or seconds}
 --
 -- P job:{id}        HASH    the record's small fields; each under 64 bytes, so that it stays a listpack
 -- P spec:{id}       STRING  what the client asked for, JSON, written once
@@ -36,15 +36,11 @@
 -- P feed            CHANNEL one message an event: "{tenant} {id} {type}"
 -- {queue}           LIST    messages that wake workers, which Celery takes out at the other end
 --
--- Put in front when the script is loaded: ALLOWED["verb source target"], the transition table of state.py, and
--- NUDGE, the shape of a message, of dispatch.py.
+-- Put in front when this is loaded: library.lua, ALLOWED["verb source target"], the transition table of state.py,
+-- and NUDGE(queue, id, tag), which makes a message, of dispatch.py.
 
-local P, VERB, CAPS = KEYS[1], ARGV[1], ARGV[3]
-local now = tonumber(ARGV[2])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- The verb that runs, and everybody's caps, JSON.
+local VERB, CAPS
 
 -- Weight of the newest job in the running averages of a queue's pace.
 local PACE_WEIGHT = 0.2
@@ -53,8 +49,9 @@ local PACES = 1000
 -- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
 local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
 
--- How many jobs a claim puts back in line on its way: the sweep does the rest.
-local PROMOTED = 10
+-- How many jobs a claim puts back in line on its way: the sweep does the rest. And at how many tenants it looks
+-- in one call: where all of many have reached their cap, or let jobs expire, the server answers others in between.
+local PROMOTED, LOOKED_AT = 10, 100
 
 local DAY = 24 * 3600 * 1000
 
@@ -174,8 +171,7 @@ end
 
 -- Wake a worker. The number of the transition tells this message of the job from its others.
 local function nudge(job)
-  local named = { queue = job.queue, id = job.id, tag = job.id .. '.' .. (job.events or 0) }
-  redis.call('LPUSH', job.queue, (NUDGE:gsub('{(%l+)}', named)))
+  redis.call('LPUSH', job.queue, NUDGE(job.queue, job.id, job.id .. '.' .. (job.events or 0)))
 end
 
 -- A job that comes back takes its old place.
@@ -217,6 +213,8 @@ local function enter(job, state)
     store(job, { finished = int(now), expires = int(expires) })
     erase(job, 'retention', 'stage', 'lease', 'ends', 'first', 'last', 'pace', 'max', 'after')
     redis.call('ZADD', P .. 'retention', expires, job.id)
+    -- What its attempts died of is theirs; the job itself ended as its client wished.
+    if state == 'cancelled' then redis.call('DEL', key('outcome', job.id)) end
     redis.call('ZREM', key('active', job.queue), job.id)
     compact(job, state)
   end
@@ -442,12 +440,12 @@ local function expire(job)
   return view(job)
 end
 
-function verbs.claim(queue, worker, lease, nonce)
+function verbs.claim(queue, worker, lease, nonce, passed_over)
+  passed_over = tonumber(passed_over)
   local again = claimed(worker, nonce)
   if again then return view(again) end
   promote(PROMOTED)
-  local passed_over = 0
-  while true do
+  for _ = 1, LOOKED_AT do
     local head = redis.call('ZRANGE', key('heads', queue), passed_over, passed_over)[1]
     if not head then return { 'refused', 'claim', '' } end
     local id, tenant = head:match('^(%S+) (%S+)$')
@@ -462,6 +460,7 @@ function verbs.claim(queue, worker, lease, nonce)
       return grant(job, worker, lease, nonce)
     end
   end
+  return { 'again', passed_over }
 end
 
 function verbs.heartbeat(id, worker, attempt, lease, stage, step, steps, preview)
@@ -675,16 +674,20 @@ function verbs.announce(worker, queues)
   return { 'ok' }
 end
 
-function verbs.retire(worker)
+local function forget(worker)
   redis.call('HDEL', P .. 'workers', worker)
   redis.call('HDEL', P .. 'claims', worker)
+end
+
+function verbs.retire(worker)
+  forget(worker)
   return { 'ok' }
 end
 
 function verbs.bury(silence)
   local said = redis.call('HGETALL', P .. 'workers')
   for i = 1, #said, 2 do
-    if cjson.decode(said[i + 1]).seen < now - silence then verbs.retire(said[i]) end
+    if cjson.decode(said[i + 1]).seen < now - silence then forget(said[i]) end
   end
   return { 'ok' }
 end
@@ -712,4 +715,17 @@ function verbs.get(id)
   return view(job)
 end
 
-return verbs[VERB](unpack(ARGV, 4))
+-- Those that are there.
+function verbs.get_all(...)
+  local answers = { 'ok' }
+  for _, id in ipairs({ ... }) do
+    local job = fetch(id)
+    if job then answers[#answers + 1] = view(job) end
+  end
+  return answers
+end
+
+publish(function(verb, caps, ...)
+  VERB, CAPS = verb, caps
+  return verbs[verb](...)
+end)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any, TypeVar
 
 from redis import Redis
 
 from jobs.errors import JobsError, TooManyWebhooksError, WebhookDisabledError, WebhookNotFoundError
+from jobs.library import Library
 from jobs.redis_errors import unavailable
 from jobs.webhook_records import (
     Flat,
@@ -66,9 +66,7 @@ class WebhookStore:
         self._redis = redis
         self._prefix = prefix
         self._clock = clock
-        self._script = redis.register_script(
-            files("jobs").joinpath("webhooks.lua").read_text(encoding="utf-8")
-        )
+        self._library = Library(redis, "webhooks.lua", begins=("register", "begin"))
 
     # Endpoints
 
@@ -229,10 +227,9 @@ class WebhookStore:
         return answer[1] if len(answer) > 1 else []
 
     def _run(self, verb: str, *args: str | int | bytes) -> list[Any]:
-        now = "" if self._clock is None else _ms(self._clock())
+        now = None if self._clock is None else _ms(self._clock())
         with unavailable():
-            answer: list[Any] = self._script(keys=[self._prefix], args=[verb, now, *args])
-        return answer
+            return self._library.call(verb, self._prefix, now, *args)
 
     def _key(self, kind: str, name: str = "") -> str:
         return f"{self._prefix}{kind}:{name}" if name else f"{self._prefix}{kind}"

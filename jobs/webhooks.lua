@@ -1,7 +1,5 @@
 -- Every write to a webhook endpoint or delivery. One call, one verb, atomically.
 --
--- KEYS[1]  P, the prefix of every key below
--- ARGV     verb, now (Unix milliseconds; '' for the server's own clock), then the verb's arguments
 -- Returns  {'ok', …} or {'refused', why}
 --
 -- P outbox               LIST   transitions that somebody wants to hear of, JSON, written by verbs.lua
@@ -21,12 +19,7 @@
 -- P verdicts             HASH   verdict -> how many attempts came to it, ever
 -- P forgetting           ZSET   finished deliveries by the time their record is removed
 
-local P, VERB = KEYS[1], ARGV[1]
-local now = tonumber(ARGV[2])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- Put in front when this is loaded: library.lua.
 
 -- How many attempts a proven receiver gets at a time, where each other gets one: so that those which are dead
 -- from the start hold few. And how many all receivers of a tenant get in a lane.
@@ -303,4 +296,4 @@ function verbs.sweep(limit)
   return { 'ok' }
 end
 
-return verbs[VERB](unpack(ARGV, 3))
+publish(function(verb, ...) return verbs[verb](...) end)

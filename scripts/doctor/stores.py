@@ -16,7 +16,7 @@ from jobs.connect import open_artifacts, open_disks
 from jobs.errors import JobsError
 from scripts.doctor.finding import Finding, Verdict
 
-_OLDEST_REDIS = (6, 2)
+_OLDEST_REDIS = (7, 0)
 _CLOCK_SECONDS = 2.0
 _AMPLE_DISK_BYTES = 5e9
 _PROBE_KEY = "doctor/probe.txt"
@@ -34,7 +34,7 @@ def check_redis(settings: GatewaySettings) -> Iterator[Finding]:
         return
     version = str(info["redis_version"])
     numbers = tuple(int(part) for part in version.split(".")[:2])
-    old = Finding(Verdict.FAULT, "redis", f"{version} is too old; 6.2 or newer is needed")
+    old = Finding(Verdict.FAULT, "redis", f"{version} is too old; 7 or newer is needed")
     yield old if numbers < _OLDEST_REDIS else Finding(Verdict.FINE, "redis", version)
     if not info["aof_enabled"]:
         yield Finding(Verdict.FAULT, "redis", "would forget jobs when it restarts: set appendonly yes")

@@ -188,6 +188,18 @@ class TestClaim:
         assert store.claim(QUEUE, "w1").id == "job_0003"
         assert [store.get(f"job_000{number}").state for number in (1, 2)] == ["expired", "expired"]
 
+    def test_finds_the_job_behind_hundreds_that_may_not_start(self, store, clock):
+        for number in range(1, 251):
+            tenant = f"t{number}"
+            if number % 2:
+                store.set_caps(tenant, Caps(in_progress=0))
+            submitted(store, number, tenant=tenant, expires_in=None if number % 2 else 60)
+        clock.pass_seconds(60)
+        assert store.claim(QUEUE, "w1") is None
+        submitted(store, 251, tenant="free")
+        assert store.claim(QUEUE, "w1").id == "job_0251"
+        assert store.count(JobFilter(state=JobState.EXPIRED)) == 125
+
     def test_leaves_what_a_cap_holds_back_to_the_sweep_that_expires_it(self, store, clock):
         store.set_caps("acme", Caps(in_progress=1))
         claimed(store, 1, tenant="acme")
@@ -478,7 +490,8 @@ class TestDelay:
         cancelled = claimed(store, 2)
         store.cancel(cancelled.id)
         job = store.retry(cancelled.lease, OOM, 5)
-        assert (job.state, job.not_before) == ("cancelled", None)
+        assert (job.state, job.not_before, job.error) == ("cancelled", None, None)
+        assert job.attempts[-1].error == OOM
         clock.pass_seconds(5)
         assert store.promote() == []
 

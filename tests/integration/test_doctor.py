@@ -89,7 +89,7 @@ def test_redis_of_another_time_and_an_old_one(examined, monkeypatch):
     monkeypatch.setattr("scripts.doctor.stores.time.time", lambda real=time.time: real() + 90)
     assert "this clock is 90 s off Redis's; run an NTP client" in fault(examined())
     monkeypatch.setattr("scripts.doctor.stores._OLDEST_REDIS", (99, 0))
-    assert any("is too old; 6.2 or newer is needed" in one for one in faults(examined()))
+    assert any("is too old; 7 or newer is needed" in one for one in faults(examined()))
 
 
 def test_a_bucket_whose_keys_are_wrong_or_that_is_not_there(examined, rclone_s3: S3Account):
