@@ -64,7 +64,12 @@ class VideoBody(BaseModel):
     ] = None
     size: Annotated[
         str | None,
-        Field(strict=True, max_length=16, description="Width*height.", examples=["1280*720"]),
+        Field(
+            strict=True,
+            max_length=16,
+            description="Width*height: `1280*720`, or `1280x720`.",
+            examples=["1280*720"],
+        ),
     ] = None
     frame_num: Annotated[Whole | None, Field(description="Frames of the video, 4n+1.")] = None
     sample_steps: Annotated[Steps | None, Field(description="Denoising steps.")] = None

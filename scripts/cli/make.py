@@ -28,7 +28,7 @@ def _saved_in(_: click.Context, __: click.Parameter, file: Path | None) -> Path 
 @click.option("--image", type=_FILE, help="Picture to begin with, or the portrait that speaks.")
 @click.option("--audio", type=_FILE, help="Speech for a portrait.")
 @click.option("--say", metavar="TEXT", help="What a portrait says, in a voice made for it.")
-@click.option("--size", help="Width*height.")
+@click.option("--size", help="Width and height, such as 1280x720.")
 @click.option("--frames", "frame_num", type=int, help="Frames of the video, 4n+1.")
 @click.option("--steps", "sample_steps", type=int, help="Denoising steps.")
 @click.option("--seed", "base_seed", type=int, help="The same seed gives the same video.")
