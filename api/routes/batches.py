@@ -14,9 +14,10 @@ from api.links import Links
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.principal import principal_of
+from api.query import StrictRoute
 from api.schemas import BatchView
 
-router = APIRouter(prefix="/batches", tags=["batches"], responses=PROBLEMS)
+router = APIRouter(prefix="/batches", tags=["batches"], responses=PROBLEMS, route_class=StrictRoute)
 
 _BODY = {
     "required": True,

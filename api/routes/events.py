@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
 from api.event_stream import EventStream
@@ -19,12 +20,13 @@ from api.names import check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.principal import principal_of
+from api.query import StrictRoute
 from api.refusals import RefusedError
 from jobs.errors import JobNotFoundError, StoreUnavailableError
 from jobs.keys import TENANT_PATTERN
 from jobs.state import Job
 
-router = APIRouter(tags=["events"], responses=PROBLEMS)
+router = APIRouter(tags=["events"], responses=PROBLEMS, route_class=StrictRoute)
 
 DONE, TRY_AGAIN = 1000, 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 ADMITTED_SECONDS = 10.0  # so long a key is taken to be good; then it may have been revoked
@@ -40,7 +42,18 @@ Number = Annotated[int, Header(alias="Last-Event-ID", ge=0, le=10**9, descriptio
 Cursor = Annotated[
     str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description=_RESUME)
 ]
-Tenant = Annotated[str | None, Query(pattern=TENANT_PATTERN, description="For admins.")]
+
+
+class Whose(BaseModel, extra="forbid"):
+    """Whose jobs to tell of."""
+
+    tenant: Annotated[str | None, Field(pattern=TENANT_PATTERN, description="For admins.")] = None
+
+
+class Since(BaseModel, extra="forbid"):
+    """From where to tell a job's events: ``after`` is the id of the last one that the client has."""
+
+    after: Annotated[int, Field(ge=0, le=10**9)] = 0
 
 
 @router.get("/jobs/{job_id}/events", responses=_STREAM | _ENDED, response_class=Response)
@@ -54,21 +67,21 @@ async def follow_job(job_id: str, request: Request, last_event_id: Number = 0) -
 
 
 @router.get("/events", responses=_STREAM, response_class=Response)
-async def follow_tenant(request: Request, tenant: Tenant = None, last_event_id: Cursor = None) -> Response:
+async def follow_tenant(
+    request: Request, query: Annotated[Whose, Query()], last_event_id: Cursor = None
+) -> Response:
     """What happens to all of your jobs, from now on or from where a client left off."""
-    parts, whose = parts_of(request), tenant or principal_of(request).tenant
+    parts, whose = parts_of(request), query.tenant or principal_of(request).tenant
     newest = await run_in_threadpool(parts.store.history_end, whose)
     return EventStream(_views(parts.follow.tenant(whose, last_event_id or newest), request))
 
 
 @router.websocket("/ws/jobs/{job_id}")
-async def follow_job_by_socket(
-    job_id: str, socket: WebSocket, after: Annotated[int, Query(ge=0, le=10**9)] = 0
-) -> None:
+async def follow_job_by_socket(job_id: str, socket: WebSocket, query: Annotated[Since, Query()]) -> None:
     """The same events as JSON messages, one each; what the client says is not listened to."""
     job, _ = await _job(job_id, socket)
     await socket.accept()
-    views = _views(parts_of(socket).follow.job(job.id, after), socket)
+    views = _views(parts_of(socket).follow.job(job.id, query.after), socket)
     hung_up = asyncio.create_task(_until_hung_up(socket))
     telling = asyncio.create_task(_tell(socket, views))
     await asyncio.wait([hung_up, telling], return_when=asyncio.FIRST_COMPLETED)

@@ -16,6 +16,7 @@ from api.openapi import PROBLEMS, body_of
 from api.parts import parts_of
 from api.prefer import wait_seconds
 from api.principal import principal_of
+from api.query import StrictRoute
 from api.schemas import JobView
 from api.submission import submit
 from jobs.state import Job
@@ -28,7 +29,7 @@ from wan_models.bodies import (
     VideoBody,
 )
 
-router = APIRouter(prefix="/generate", tags=["generate"], responses=PROBLEMS)
+router = APIRouter(prefix="/generate", tags=["generate"], responses=PROBLEMS, route_class=StrictRoute)
 
 _PREFER = {
     "name": "Prefer",

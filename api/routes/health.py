@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from api.answer import answer
 from api.openapi import PROBLEMS
 from api.parts import Parts, parts_of
+from api.query import StrictRoute
 from api.schemas import Health, Probe
 from api.version import VERSION
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
 
-router = APIRouter(prefix="/health", tags=["service"], responses=PROBLEMS)
+router = APIRouter(prefix="/health", tags=["service"], responses=PROBLEMS, route_class=StrictRoute)
 
 
 @router.get("", response_model=Health, responses={503: {"model": Health, "description": "No job store."}})

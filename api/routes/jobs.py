@@ -14,6 +14,7 @@ from api.names import JOB_ID_PATTERN, check_job_id
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.present import job_view
+from api.query import StrictRoute
 from api.refusals import PreviewNotFoundError
 from api.schemas import JobLogView, JobPage, JobView
 from api.tenancy import ClientStore
@@ -23,7 +24,7 @@ from jobs.previews import preview_key
 from jobs.state import Job, JobFilter, JobState
 from wan_models.catalog import CATALOG
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], responses=PROBLEMS)
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=PROBLEMS, route_class=StrictRoute)
 
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {

@@ -8,9 +8,10 @@ from api.answer import answer
 from api.model_list import list_models
 from api.openapi import PROBLEMS
 from api.parts import parts_of
+from api.query import StrictRoute
 from api.schemas import ModelList
 
-router = APIRouter(prefix="/models", tags=["service"], responses=PROBLEMS)
+router = APIRouter(prefix="/models", tags=["service"], responses=PROBLEMS, route_class=StrictRoute)
 
 
 @router.get("", response_model=ModelList)

@@ -18,6 +18,7 @@ from api.openapi import BODIES, PROBLEMS
 from api.parts import Parts, parts_of
 from api.present import job_view
 from api.principal import principal_of
+from api.query import StrictRoute
 from api.refusals import UnroutableError
 from api.schemas import RouteView
 from api.submission import submit
@@ -26,7 +27,7 @@ from routing.query import RouteQuery
 from routing.route import Route
 from wan_models.errors import InvalidRequestError
 
-router = APIRouter(prefix="/api/v1", tags=["route"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/v1", tags=["route"], responses=PROBLEMS, route_class=StrictRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {

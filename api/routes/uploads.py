@@ -20,6 +20,7 @@ from api.inputs.receive import save
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.principal import principal_of
+from api.query import StrictRoute
 from api.refusals import PresignUnavailableError, UnsupportedMediaTypeError
 from api.schemas import PresignedUpload, PresignRequest, UploadView
 from jobs.disks import full_disk_told
@@ -27,7 +28,7 @@ from jobs.scratch import scratch
 from wan_models.errors import InvalidRequestError
 from wan_models.media import FORMATS, HEAD_BYTES, Format, sniff
 
-router = APIRouter(prefix="/uploads", tags=["inputs"], responses=PROBLEMS)
+router = APIRouter(prefix="/uploads", tags=["inputs"], responses=PROBLEMS, route_class=StrictRoute)
 
 _FIELD = "file"
 _PRESIGN_SECONDS = 3600

@@ -12,6 +12,7 @@ from api.names import job_of_video
 from api.openapi import DOWNLOAD, PROBLEMS, RANGE
 from api.parts import parts_of
 from api.present import video_view
+from api.query import StrictRoute
 from api.refusals import JobActiveError, VideoNotFoundError
 from api.routes.jobs import Page, take_page
 from api.schemas import VideoPage
@@ -20,7 +21,7 @@ from api.video import video_response
 from jobs.errors import JobNotFoundError
 from jobs.state import Job, JobFilter, JobState
 
-router = APIRouter(prefix="/videos", tags=["videos"], responses=PROBLEMS)
+router = APIRouter(prefix="/videos", tags=["videos"], responses=PROBLEMS, route_class=StrictRoute)
 
 
 def _job(filename: str, store: ClientStore) -> Job:

@@ -14,6 +14,7 @@ from api.body import read_json
 from api.openapi import PROBLEMS
 from api.parts import parts_of
 from api.principal import principal_of
+from api.query import StrictRoute
 from api.webhook_views import (
     DeliveryDetail,
     DeliveryPage,
@@ -41,7 +42,7 @@ from jobs.webhook_store import DEFAULT
 from jobs.webhooks import Delivery, Endpoint
 from wan_models.errors import InvalidRequestError
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=PROBLEMS)
+router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=PROBLEMS, route_class=StrictRoute)
 
 TEST = "webhook.test"
 _BODY: dict[str, Any] = {

@@ -1,10 +1,12 @@
 """Every error is a problem with the members that clients look for, and no surprise reaches them."""
 
 import json
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.testclient import WebSocketDenialResponse
 
 from api.body import MAX_JSON_BYTES
 from jobs.embedded import EmbeddedRedis
@@ -221,3 +223,25 @@ def test_a_query_parameter_that_comes_twice_is_named(gateway, query, field):
         answer = gateway.client.get(f"{path}?{query}")
         assert answer.status_code == 422
         assert answer.json()["errors"] == [{"field": field, "message": "It was sent twice."}]
+
+
+def test_a_query_parameter_that_no_route_has_is_refused_by_every_route(gateway):
+    paths = gateway.client.get("/openapi.json").json()["paths"]
+    native = [(path, method) for path in paths if not path.startswith("/v1/") for method in paths[path]]
+    assert len(native) > 30
+    for path, method in native:
+        address = re.sub("{.*?}", "1", path)
+        answer = gateway.client.request(method.upper(), f"{address}?nothing=1&limits=")
+        assert answer.status_code == 422, address
+        if method != "head":
+            assert [fault["field"] for fault in answer.json()["errors"]] == ["limits", "nothing"], address
+
+
+def test_a_socket_refuses_them_as_well(gateway):
+    job = gateway.submit()
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        gateway.client.websocket_connect(f"/ws/jobs/{job['id']}?nothing=1"),
+    ):
+        pass
+    assert refused.value.json()["errors"] == [{"field": "nothing", "message": "There is no such field."}]
