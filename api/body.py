@@ -13,7 +13,13 @@ from typing import Any
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
-from api.refusals import BodyTooLargeError, BodyTooSlowError, MalformedJsonError, UnsupportedMediaTypeError
+from api.refusals import (
+    BodyTooLargeError,
+    BodyTooSlowError,
+    CompressedBodyError,
+    MalformedJsonError,
+    UnsupportedMediaTypeError,
+)
 
 BODY = "body"
 """What the body as a whole is called where a field would be named."""
@@ -88,13 +94,13 @@ async def body_chunks(request: Request, limit: int, patience: Patience) -> Async
     """The bytes of a body as they arrive, never more than ``limit``, and only while they arrive.
 
     Raises:
-        UnsupportedMediaTypeError: it is compressed.
+        CompressedBodyError: it is compressed.
         BodyTooLargeError: it is, or says it is, longer than ``limit``.
         BodyTooSlowError: it takes longer than ``patience`` has.
         ClientDisconnect: the client hung up before its end.
     """
     if (encoding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
-        raise UnsupportedMediaTypeError(f"encoded as {encoding}")
+        raise CompressedBodyError(encoding)
     if _announced(request.headers.get("content-length", "")) > limit:
         raise BodyTooLargeError(limit)
     started, received, more = asyncio.get_running_loop().time(), 0, True

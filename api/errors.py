@@ -65,6 +65,12 @@ _KINDS: dict[type[Exception], Kind] = {
     refusals.UnsupportedMediaTypeError: Kind(
         _S.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body's type is not taken here"
     ),
+    refusals.CompressedBodyError: Kind(
+        _S.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_encoding",
+        "The body's encoding is not taken here",
+        headers={"accept-encoding": "identity"},
+    ),
     refusals.MalformedFormError: Kind(_S.BAD_REQUEST, "malformed_form", "The body cannot be read"),
     refusals.PresignUnavailableError: Kind(
         _S.UNPROCESSABLE_ENTITY, "presign_unavailable", "There are no direct uploads here"
@@ -297,7 +303,7 @@ def _own_headers(connection: HTTPConnection, error: Exception) -> dict[str, str]
         case UnsatisfiableRangeError():
             return {"content-range": f"bytes */{error.size}"}
         case refusals.UnsupportedMediaTypeError():
-            return {"accept": error.accepted.replace(" or ", ", ")}
+            return {"accept": ", ".join(error.accepted)}
         case refusals.KeyRequiredError() | refusals.InvalidKeyError() | refusals.ScopeMissingError():
             return {"www-authenticate": ", ".join(['Bearer realm="wanserve"', *_challenge(error)])}
         case jobs.GpuTimeSpentError() | refusals.TooManyRequestsError():

@@ -22,7 +22,8 @@ from wan_models.errors import InvalidRequestError
 
 MEDIA_TYPE = "multipart/form-data"
 URL_ENCODED = "application/x-www-form-urlencoded"  # what clients send by themselves where there is no file
-FORMS = frozenset({MEDIA_TYPE, URL_ENCODED})
+FORMS = (MEDIA_TYPE, URL_ENCODED)
+JSON_OR_FORMS = ("application/json", *FORMS)
 _MOST_FILES = 8
 _MOST_FIELDS = 64
 
@@ -72,7 +73,7 @@ async def read_form(request: Request, intake: Intake) -> AsyncIterator[Form]:
     """
     kind, charset = media_type(request)
     if charset not in ("", "utf-8"):
-        raise UnsupportedMediaTypeError(request.headers.get("content-type", ""), MEDIA_TYPE)
+        raise UnsupportedMediaTypeError(request.headers.get("content-type", ""), (kind,))
     try:
         form = await (_url_encoded if kind == URL_ENCODED else _multipart)(request, intake)
     except UnicodeDecodeError:

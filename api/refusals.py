@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobs.limits import Allowance
 from routing.route import Route
 
@@ -56,11 +58,19 @@ class UnknownHostError(RefusedError):
 class UnsupportedMediaTypeError(RefusedError):
     """The body is not declared as something that is taken here; ``accepted`` is what is."""
 
-    def __init__(self, content_type: str, accepted: str = "application/json") -> None:
+    def __init__(self, content_type: str, accepted: Sequence[str] = ("application/json",)) -> None:
         super().__init__(
-            f"The body is declared as {content_type[:80] or 'nothing'}; send it as {accepted}, in UTF-8."
+            f"The body is declared as {content_type[:80] or 'nothing'}; "
+            f"send it as {' or '.join(accepted)}, text in UTF-8."
         )
         self.accepted = accepted
+
+
+class CompressedBodyError(RefusedError):
+    """The body is compressed, or encoded otherwise."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"The body is encoded as {encoding[:80]}; send it as it is.")
 
 
 class MalformedRequestError(RefusedError):
@@ -81,7 +91,7 @@ class MalformedFormError(RefusedError):
     """The body is no form, or one with too many parts."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"The body is not valid multipart/form-data: {why.rstrip('.')}.")
+        super().__init__(f"The body is not a valid form: {why.rstrip('.')}.")
 
 
 class HeadTooSlowError(RefusedError):

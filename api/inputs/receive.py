@@ -13,8 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from api.body import is_json, media_type, read_json
-from api.form import FORMS, read_form, typed_fields
-from api.form import MEDIA_TYPE as FORM
+from api.form import FORMS, JSON_OR_FORMS, read_form, typed_fields
 from api.inputs.intake import Intake
 from api.refusals import UnsupportedMediaTypeError
 from jobs.scratch import scratch
@@ -42,7 +41,7 @@ async def received(
     """
     declared = media_type(request)[0]
     if not is_json(declared) and declared not in FORMS:
-        raise UnsupportedMediaTypeError(declared, f"application/json or {FORM}")
+        raise UnsupportedMediaTypeError(declared, JSON_OR_FORMS)
     if declared not in FORMS:
         yield kind.model_validate(await read_json(request, intake.patience)), {}
         return

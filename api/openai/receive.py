@@ -12,8 +12,7 @@ from anyio import to_thread
 from starlette.requests import Request
 
 from api.body import BODY, SEND_OBJECT, is_json, media_type, read_json
-from api.form import FORMS, read_form
-from api.form import MEDIA_TYPE as FORM
+from api.form import FORMS, JSON_OR_FORMS, read_form
 from api.inputs.intake import Intake
 from api.inputs.receive import save
 from api.openai.fields import ACCEPTED_FILES, unwrapped
@@ -40,7 +39,7 @@ async def received_fields(
     """
     declared = media_type(request)[0]
     if not is_json(declared) and declared not in FORMS:
-        raise UnsupportedMediaTypeError(declared, f"application/json or {FORM}")
+        raise UnsupportedMediaTypeError(declared, JSON_OR_FORMS)
     if declared not in FORMS:
         body = await read_json(request, intake.patience)
         if not isinstance(body, Mapping):

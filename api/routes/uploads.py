@@ -91,7 +91,7 @@ async def _received(request: Request, intake: Intake) -> AsyncIterator[Path]:
     """The one file of a request, on disk for as long as the context lasts."""
     declared = media_type(request)[0]
     if declared in _FORGEABLE:
-        raise UnsupportedMediaTypeError(declared, f"{FORM} or application/octet-stream")
+        raise UnsupportedMediaTypeError(declared, (FORM, "application/octet-stream"))
     intake.disks.check()
     with full_disk_told(), scratch("upload") as folder:
         file = folder / "file"

@@ -74,6 +74,12 @@ def test_what_is_no_input_is_not_stored(gateway, sent, status, field):
     assert keys(gateway) == []
 
 
+def test_a_compressed_body_is_to_be_sent_as_it_is(gateway):
+    answer = gateway.client.post("/uploads", content=picture(), headers=RAW | {"content-encoding": "gzip"})
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert answer.json()["detail"] == "The body is encoded as gzip; send it as it is."
+
+
 def test_an_upload_that_has_expired_is_not_found(gateway, monkeypatch):
     asset = gateway.client.post("/uploads", files={"file": picture()}).json()["asset"]
     monkeypatch.setattr(gateway.parts.intake.assets, "_keep", timedelta(seconds=-1))
