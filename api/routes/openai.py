@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +20,15 @@ from api.form import URL_ENCODED
 from api.idempotency import PARAMETER, Reservation
 from api.links import Links
 from api.names import JOB_ID_PATTERN, check_job_id
-from api.openai.fields import CreateVideo, Extension, FileExtension, Remix, in_client_terms, translated
+from api.openai.fields import (
+    CreateVideo,
+    Extension,
+    FileExtension,
+    Remix,
+    Translation,
+    in_client_terms,
+    translated,
+)
 from api.openai.models import Model, ModelPage, model_of, model_page
 from api.openai.receive import received_fields
 from api.openai.remix import Derived, appended, continued, remixed
@@ -102,7 +111,7 @@ async def create_openai_video(request: Request) -> Response:
         received_fields(request, intake) as (fields, files),
     ):
         asked = CreateVideo.model_validate(fields)
-        translation = translated(asked, files.keys(), partial(_is_offered, parts), tiny=_is_tiny(parts))
+        translation = await to_thread.run_sync(_translation, asked, files.keys(), parts)
         work = partial(
             submit,
             translation.body,
@@ -177,9 +186,7 @@ async def remix_openai_video(video_id: str, request: Request) -> Response:
     """Make a video like another one, with another prompt: same model, size, length, settings and seed."""
     parts = parts_of(request)
     asked = Remix.model_validate(await read_json(request, parts.intake.patience))
-    source = await to_thread.run_sync(parts.store.get, check_job_id(video_id))
-    make = partial(remixed, source, asked.prompt, parts.artifacts, tiny=_is_tiny(parts))
-    return await _derive(request, parts, make)
+    return await _derive(request, parts, partial(_remixed, asked, video_id, parts))
 
 
 @router.post("/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
@@ -245,6 +252,16 @@ def _video(job: Job, request: Request, parts: Parts) -> Response:
     if parts.redirects and job.result and (url := _presigned(job, parts)):
         return Response(status_code=307, headers={"location": url, "cache-control": "no-store"})
     return video_response(job, parts.artifacts, request.method, request.headers)
+
+
+def _translation(asked: CreateVideo, files: AbstractSet[str], parts: Parts) -> Translation:
+    """Made in a thread: which models are installed may have to be read from the disk."""
+    return translated(asked, files, partial(_is_offered, parts), tiny=_is_tiny(parts))
+
+
+def _remixed(asked: Remix, video_id: str, parts: Parts, folder: Path) -> Derived:
+    source = parts.store.get(check_job_id(video_id))
+    return remixed(source, asked.prompt, parts.artifacts, tiny=_is_tiny(parts), folder=folder)
 
 
 def _extended(asked: Extension, parts: Parts, folder: Path) -> Derived:

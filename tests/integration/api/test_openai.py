@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -11,9 +13,10 @@ import httpx
 import openai
 import pytest
 
+from api.cached import Cached
 from jobs.keys import Scope
 from jobs.keys_memory import MemoryKeyStore
-from tests.integration.api.conftest import VIDEO, Gateway, parts_with
+from tests.integration.api.conftest import VIDEO, Gateway, parts_with, serving
 from tests.integration.api.keys import acting, keyed, token
 from tests.integration.api.live import listening
 
@@ -119,3 +122,19 @@ def test_pictures_in_the_making_hold_up_nothing_else(gateway, tmp_path, monkeypa
         assert not any(one.done() for one in asked)
         released.set()
         assert {one.result().content for one in asked} == {b"a picture"}
+
+
+def test_installed_models_are_looked_up_in_threads_where_a_slow_disk_holds_up_nobody(gateway, tmp_path):
+    installed = gateway.parts.models.get()
+
+    def read():
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return installed
+
+    with serving(replace(gateway.parts, models=Cached(read, 0)), tmp_path) as attended:
+        made = attended.client.post("/v1/videos", json={"prompt": "a cat", "size": "128x64"})
+        assert made.status_code == 200
+        attended.finish(made.json()["id"])
+        again = attended.client.post(f"/v1/videos/{made.json()['id']}/remix", json={"prompt": "a dog"})
+        assert again.status_code == 200
