@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from rich.console import Console
 
 from scripts import sample_inputs
 
 _JOB_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
 _ROW = "{:<5} {:<10} {:>8}  {}"
+_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class CheckFailedError(Exception):
@@ -131,12 +133,18 @@ def _area(size: str) -> int:
 
 
 def _finished(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
-    give_up_at = time.monotonic() + _JOB_SECONDS
-    while job["status"] in ("queued", "in_progress"):
-        if time.monotonic() > give_up_at:
-            raise CheckFailedError(f"Job {job['id']} is still {job['status']}.")
-        time.sleep(_POLL_SECONDS)
-        job = client.get(f"/jobs/{job['id']}").raise_for_status().json()
+    """Wait for the end of a job. Standard error tells each of its stages, and a terminal how far it is."""
+    give_up_at, told = time.monotonic() + _JOB_SECONDS, None
+    with _console.status("") as live:
+        while job["status"] in ("queued", "in_progress"):
+            if time.monotonic() > give_up_at:
+                raise CheckFailedError(f"Job {job['id']} is still {job['status']}.")
+            if (stage := job["stage"] or job["status"]) != told:
+                _console.print(f"      {job['id']} is {stage}")
+            told = stage
+            live.update(f"{stage}, {job['progress']} %")
+            time.sleep(_POLL_SECONDS)
+            job = client.get(f"/jobs/{job['id']}").raise_for_status().json()
     if job["status"] != "completed":
         raise CheckFailedError(f"Job {job['id']} ended {job['status']}: {job['error']}")
     return job
