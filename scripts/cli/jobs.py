@@ -46,7 +46,7 @@ def jobs(api: ApiClient, /, *, as_json: bool, **wanted: object) -> None:
 @pass_api
 def watch(api: ApiClient, job_id: str) -> None:
     """Follow a job with a progress bar until it has ended."""
-    job = show_until_final(api, job_id)
+    job = show_until_final(api, api.job(job_id))
     click.echo(job["video_url"])
 
 

@@ -69,7 +69,7 @@ def generate(
     if not (wait or output):
         click.echo(job["id"])
         return
-    job = show_until_final(api, job["id"])
+    job = show_until_final(api, job)
     if output:
         api.download(job["video_path"], output)
     click.echo(output or job["video_url"])

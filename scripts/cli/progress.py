@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from scripts.cli.api_client import ApiClient
 
 
-def show_until_final(api: ApiClient, job_id: str) -> dict[str, Any]:
+def show_until_final(api: ApiClient, begun: dict[str, Any]) -> dict[str, Any]:
     """Show a bar on standard error until the job has ended.
 
     Raises:
@@ -20,22 +20,29 @@ def show_until_final(api: ApiClient, job_id: str) -> dict[str, Any]:
     columns = (
         TextColumn("{task.description:>12}"),
         BarColumn(40),
-        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[percent]:>3} %"),
         TextColumn("{task.fields[remaining]}"),
     )
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        shown = bar.add_task("queued", total=100, remaining="")
-        for job in api.follow(job_id):
-            bar.update(
-                shown,
-                completed=job["progress"],
-                description=_stage(job),
-                remaining=_remaining(job["eta_seconds"]),
-            )
+        shown = bar.add_task(**_shown(begun))
+        for job in api.follow(begun["id"]):
+            bar.update(shown, **_shown(job))
     if job["status"] != "completed":
         reason = (job["error"] or {}).get("message", "")
-        raise click.ClickException(f"Job {job_id} ended {job['status']}. {reason}".rstrip())
+        raise click.ClickException(f"Job {job['id']} ended {job['status']}. {reason}".rstrip())
     return job
+
+
+def _shown(job: dict[str, Any]) -> dict[str, Any]:
+    """What the bar says of a job. It measures denoising; while all else is done, it only moves."""
+    measured = job["status"] != "in_progress" or job["stage"] == "denoising"
+    return {
+        "description": _stage(job),
+        "total": 100 if measured else None,
+        "completed": job["progress"],
+        "percent": job["progress"],
+        "remaining": _remaining(job["eta_seconds"]),
+    }
 
 
 def _stage(job: dict[str, Any]) -> str:

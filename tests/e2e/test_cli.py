@@ -63,6 +63,12 @@ def test_a_job_is_submitted_listed_watched_and_cannot_be_cancelled_afterwards(cl
     assert "completed" in late.stderr
 
 
+def test_a_job_that_is_not_there_is_told_of_without_a_bar(service):
+    refused = wanserve("watch", "job_01m841tz79b74c3p14bqd55sfm", WANSERVE_URL=service.address)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "Error: There is no job job_01m841tz79b74c3p14bqd55sfm.\n"
+
+
 def test_a_running_job_is_cancelled(cli, service):
     job_id = cli("generate", "a cat", "--size", "256*128", "--steps", "100")
     assert job_id in cli("cancel", job_id)

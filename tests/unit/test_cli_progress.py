@@ -1,0 +1,22 @@
+"""What the command line shows of a job while it is watched."""
+
+import pytest
+
+from scripts.cli import progress
+
+JOB = {"id": "job_1", "queue_position": 2, "progress": 40, "eta_seconds": 61}
+
+
+@pytest.mark.parametrize(
+    ("status", "stage", "description", "total"),
+    [
+        ("queued", None, "queued, 2.", 100),
+        ("in_progress", "loading", "loading", None),
+        ("in_progress", "denoising", "denoising", 100),
+        ("in_progress", "decoding", "decoding", None),
+        ("completed", None, "completed", 100),
+    ],
+)
+def test_the_bar_measures_denoising_and_otherwise_moves_beside_the_stage(status, stage, description, total):
+    shown = progress._shown(JOB | {"status": status, "stage": stage})
+    assert (shown["description"], shown["total"], shown["percent"]) == (description, total, 40)
