@@ -31,7 +31,7 @@ class EventView(View):
     stage: Annotated[str | None, Field(description="What the worker is doing.")]
     step: Annotated[int, Field(description="Denoising steps done by the attempt.")]
     steps: Annotated[int, Field(description="Denoising steps in all.")]
-    progress: Annotated[int, Field(ge=0, le=100, description="Percent; 100 only when completed.")]
+    progress: Annotated[int, Field(ge=0, le=100, description="Percent of steps; 100 only when completed.")]
     queue_position: Annotated[int | None, Field(description="1 is next; null unless it stands in line now.")]
     eta_seconds: Annotated[int | None, Field(description="Until the video is there; null when unknown.")]
     preview_url: Annotated[

@@ -41,10 +41,16 @@ class JobView(View):
     tenant: Annotated[str, Field(description="Whom the job belongs to.")]
     task: Annotated[str, Field(description="The model that makes the video, see `/models`.")]
     status: JobState
-    progress: Annotated[int, Field(ge=0, le=100, description="Percent; 100 only when completed.")]
+    progress: Annotated[int, Field(ge=0, le=100, description="Percent of steps; 100 only when completed.")]
     step: Annotated[int, Field(description="Denoising steps done by the running attempt.")]
     steps: Annotated[int, Field(description="Denoising steps in all.")]
-    stage: Annotated[str | None, Field(description="What the worker is doing; null unless in progress.")]
+    stage: Annotated[
+        str | None,
+        Field(
+            description="What the worker is doing: `loading`, `denoising`, `decoding`, `encoding` or "
+            "`uploading`; null unless in progress."
+        ),
+    ]
     queue_position: Annotated[int | None, Field(description="1 is next; null unless it stands in line.")]
     eta_seconds: Annotated[int | None, Field(description="Until the video is there; null when unknown.")]
     priority: Priority

@@ -175,7 +175,7 @@ class Runner:
 
     def _after_step(self, held: Hold, pace: Pace, step: int, steps: int) -> None:
         pace.note(step, steps)
-        held.report("denoising", step, steps)
+        held.report("denoising" if step < steps else "decoding", step, steps)
         if self._drain.leaves_no(pace.seconds_left):
             raise DrainedError("The worker is shutting down.")
 

@@ -50,9 +50,7 @@ function show(job) {
   part(".news").textContent = [news(job), ...job.warnings].filter(Boolean).join(" · ");
   part(".facts").textContent = facts(job);
   part(".error").textContent = done ? "" : job.error?.message ?? "";
-  part("progress").hidden = isFinal(job);
-  part("progress").value = job.progress;
-  part("progress").setAttribute("aria-label", `Progress of ${job.request.prompt}`);
+  showProgress(job, part("progress"));
   part(".cancel").hidden = isFinal(job);
   part(".cancel").disabled = Boolean(job.cancel_requested_at);
   part(".delete").hidden = part(".again").hidden = !isFinal(job);
@@ -60,6 +58,14 @@ function show(job) {
   showPreview(job, part(".preview"));
   if (done && !part("video").dataset.of) showVideo(job, part("video"), part(".download"));
   return row;
+}
+
+// The bar measures denoising; while all else is done, it only moves.
+function showProgress(job, bar) {
+  bar.hidden = isFinal(job);
+  bar.setAttribute("aria-label", `Progress of ${job.request.prompt}`);
+  if (job.status === "in_progress" && job.stage !== "denoising") bar.removeAttribute("value");
+  else bar.value = job.progress;
 }
 
 const place = (position) => ({ 1: "next in line", null: "waiting to be tried again" })[position] ?? `number ${position} in line`;

@@ -100,6 +100,15 @@ def test_a_job_of_another_client_shows_by_itself_and_can_be_cancelled(studio, se
     assert service.job(job["id"])["status"] == "cancelled"
 
 
+def test_after_the_last_step_it_tells_what_is_done_and_the_bar_only_moves(studio, service):
+    job = service.submit(prompt="All decoding", sample_steps=1, frame_num=81, size="832*480")
+    card = studio.get_by_role("listitem").filter(has_text="All decoding")
+    expect(card).to_contain_text("decoding")
+    expect(card.locator("progress:indeterminate")).to_be_visible()
+    service.client.post(f"/jobs/{job['id']}/cancel").raise_for_status()
+    expect(card).to_contain_text("cancelled")
+
+
 def test_a_refusal_names_the_field_and_what_to_do(studio):
     studio.get_by_text("Settings").click()
     studio.get_by_label("Frames").fill("18")

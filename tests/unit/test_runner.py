@@ -277,7 +277,7 @@ class TestAClaimedJob:
         assert told == [
             ("loading", 0, 2),
             ("denoising", 1, 2),
-            ("denoising", 2, 2),
+            ("decoding", 2, 2),
             ("encoding", 2, 2),
             ("uploading", 2, 2),
         ]
@@ -505,7 +505,7 @@ class TestPreviews:
         beat = bench.store.heartbeat
 
         def noted(lease, progress=None):
-            if progress and progress.stage == "denoising":
+            if progress and progress.stage in ("denoising", "decoding"):
                 told.append(progress.preview)
             return beat(lease, progress)
 
