@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from starlette.datastructures import MutableHeaders
@@ -25,6 +27,9 @@ HEALTH = "/health"
 OPEN = frozenset({*PAGES, "/openapi.json", "/health/live", "/health/ready"})
 """What anybody may see: pages that hold no data, and what load balancers ask for."""
 
+ASKED_AGAIN_SECONDS = 1.0
+"""How often a store that is away is asked whether it is back; other requests are told at once meanwhile."""
+
 _LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -35,12 +40,24 @@ def needed_scope(scope: Scope) -> keys.Scope:
 
 
 class Gate:
-    """Lets requests in whose principal may make them; a plain ASGI wrapper."""
+    """Lets requests in whose principal may make them; a plain ASGI wrapper.
 
-    def __init__(self, app: ASGIApp, access: Access, limiter: Limiter) -> None:
+    Args:
+        app: what is behind it.
+        access: tells whose a request is.
+        limiter: tells what it may take.
+        clock: seconds from any starting point.
+    """
+
+    def __init__(
+        self, app: ASGIApp, access: Access, limiter: Limiter, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
         self._access = access
         self._limiter = limiter
+        self._clock = clock
+        self._away = ""  # why the store did not answer the last time
+        self._ask_again_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with a problem."""
@@ -49,7 +66,7 @@ class Gate:
             return
         connection = HTTPConnection(scope)
         try:
-            allowance = await self._admit(connection)
+            allowance = await self._ask(connection)
         except StoreUnavailableError as error:
             # Whose request it is cannot be told; the health has that to tell, in its own words.
             told = self._app if scope["path"] == HEALTH else problem_response(connection, error)
@@ -59,6 +76,19 @@ class Gate:
             await problem_response(connection, error)(scope, receive, send)
             return
         await self._app(scope, receive, _telling(allowance, send) if allowance else send)
+
+    async def _ask(self, connection: HTTPConnection) -> Allowance | None:
+        """Admit a request, without waiting for a store that was away a moment ago: it may hang."""
+        if self._away and self._clock() < self._ask_again_at:
+            raise StoreUnavailableError(self._away)
+        self._ask_again_at = self._clock() + ASKED_AGAIN_SECONDS
+        try:
+            allowance = await self._admit(connection)
+        except StoreUnavailableError as error:
+            self._away, self._ask_again_at = str(error), self._clock() + ASKED_AGAIN_SECONDS
+            raise
+        self._away = ""
+        return allowance
 
     async def _admit(self, connection: HTTPConnection) -> Allowance | None:
         principal = await self._access.admit(connection)

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from jobs.answers import job_of, outlook_of, pace_of, worker_of
@@ -62,14 +63,15 @@ _LOOKS = ("get", "get_all", "finished", "outlook", "claimable", "outdated", "spe
 def connect(url: str) -> Redis:
     """A client for the job store that answers or gives up within seconds.
 
-    Repeating a command after a lost connection is safe: every verb is answered as the first time.
+    Repeating a command after a lost connection is safe: every verb is answered as the first time. A server
+    that is there and says nothing is not asked twice.
     """
     return Redis.from_url(
         url,
         socket_timeout=2,
         socket_connect_timeout=2,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=1),
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 1, (RedisConnectionError,)),
     )
 
 

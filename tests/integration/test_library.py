@@ -1,5 +1,9 @@
 """The verbs as functions of a server: they get there by themselves, and heed the state that it is in."""
 
+import socket
+from contextlib import suppress
+from threading import Thread
+
 import pytest
 from redis import Redis
 
@@ -71,3 +75,22 @@ def test_a_server_without_free_memory_lets_jobs_run_and_end(full):
     assert store.cancel("job_2").state == "cancelled"
     store.remove("job_1")
     assert store.claimable(QUEUE) == 0
+
+
+def test_a_server_that_says_nothing_is_asked_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, heard = server.getsockname()[1], []
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    heard.append(server.accept()[0])
+
+        listener = Thread(target=listen)
+        listener.start()
+        with connect(f"redis://127.0.0.1:{port}") as client, pytest.raises(StoreUnavailableError):
+            RedisJobStore(client, Policy()).get("job_1")
+        server.shutdown(socket.SHUT_RDWR)
+        listener.join()
+    assert len(heard) == 1
+    heard[0].close()
