@@ -29,7 +29,7 @@ from telemetry.logs import configure_logging
 from workers.attempts import Attempts
 from workers.channel import Channel, Message
 from workers.death import Death
-from workers.lease import FINISHING
+from workers.lease import AT_WORK, FINISHING
 from workers.settings import WorkerSettings
 
 _BEATS_PER_LEASE = 3
@@ -96,7 +96,10 @@ class Keeper:
         self._holdings: dict[tuple[str, int], Holding] = {}
 
     def serve(self, channel: Channel, how_died: Callable[[], str]) -> None:
-        """Keep the child's jobs until it says good-bye or dies."""
+        """Keep the child's jobs until it says good-bye or dies. It takes none before it hears from here."""
+        self.look()
+        with suppress(OSError):  # as below
+            channel.send({"do": AT_WORK})
         while True:
             try:
                 messages = channel.receive(self._beat_at - self._clock())

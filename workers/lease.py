@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple
@@ -23,6 +24,8 @@ from workers.channel import Channel, Message
 _SEND_SECONDS = 10.0  # a keeper that takes nothing for so long is replaced
 _CLOSE_SECONDS = 10.0
 _RESTART_SECONDS = 0.2
+_START_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,9 @@ class HoldLostError(GenerationStoppedError):
 
 FINISHING = frozenset({"encoding", "uploading"})
 """The stages of a job that is done with the device."""
+
+AT_WORK = "renew"
+"""What a keeper says that it does, once it does it."""
 
 STOPS: Mapping[str, type[GenerationStoppedError]] = MappingProxyType(
     {"cancel": CancelRequestedError, "lost": HoldLostError}
@@ -106,6 +112,7 @@ class LeaseKeeper:
         self._holds: dict[Lease, Hold] = {}
         self._lock = Lock()
         self._closing = Event()
+        self._serves = False
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -125,6 +132,18 @@ class LeaseKeeper:
             self._process.kill()
         self._watcher.join()
         self._channel.close()
+
+    def wait(self) -> bool:
+        """Wait for a keeper that starts, for some seconds; whether it is at work.
+
+        A lease taken before may be over before it is renewed: a busy machine starts no process at once.
+        """
+        give_up_at = time.monotonic() + _START_SECONDS
+        while not self._serves and time.monotonic() < give_up_at:
+            with self._lock:
+                self._listen()
+            time.sleep(_LOOK_SECONDS)
+        return self._serves
 
     def hold(self, lease: Lease) -> Hold:
         """Have a lease renewed."""
@@ -163,10 +182,13 @@ class LeaseKeeper:
                 pass  # it died; the watch starts another one, and tells it of every job
 
     def _listen(self) -> list[Message]:
+        """What the keeper says of runs that should stop; its first words are that it is at work."""
         try:
-            return self._channel.receive(0)
+            messages = self._channel.receive(0)
         except EOFError:
             return []  # as above
+        self._serves = self._serves or any(message.get("do") == AT_WORK for message in messages)
+        return [message for message in messages if "stop" in message]
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -182,6 +204,7 @@ class LeaseKeeper:
     def _watch(self) -> None:
         while True:
             code = self._process.wait()
+            self._serves = False
             if self._closing.wait(_RESTART_SECONDS):
                 return
             _log.error("The keeper ended with %d; starting another one", code)

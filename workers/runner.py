@@ -77,7 +77,7 @@ class Runner:
         Raises:
             StoreUnavailableError: the claim could not be made; the relay will send another message.
         """
-        if not self._recovery.pause():
+        if not (self._keeper.wait() and self._recovery.pause()):
             return  # the relay will send another message
         asked_at, nonce = time.time(), uuid4().hex  # by which a claim whose answer got lost is known again
         job = insist(lambda: self._store.claim(queue, self._worker, nonce), _PATIENCE_SECONDS)

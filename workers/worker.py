@@ -54,14 +54,14 @@ class Child:
     """The composition root of the child process: everything with a thread or a connection is made here."""
 
     def __init__(self, settings: WorkerSettings, worker: str, queues: Sequence[str], drain: Drain) -> None:
+        self._open = ExitStack()
+        keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))  # starts meanwhile
         # Imported in the child alone: a parent that has touched CUDA cannot fork.
         from wan_models.pipelines.video import write_mp4  # noqa: PLC0415 - see above
 
-        self._open = ExitStack()
         traces = self._open.enter_context(closing(open_traces("wanserve-worker", worker)))
         artifacts = open_artifacts(settings)
         store = open_store(settings, artifacts)
-        keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))
         self._open.enter_context(telling_owners(Notes(worker, keeper).take))
         attempts = Attempts()
         recovery = Recovery(drain.has_begun, open_disks(settings))

@@ -13,10 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
+import workers.lease
 from jobs.policy import Policy
 from jobs.state import Job, JobState
 from jobs.store_redis import RedisJobStore, connect
 from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, new_job, until
+from workers.lease import LeaseKeeper, keeper_command
 
 LEASE_SECONDS = 1.5
 POLICY = Policy(lease_seconds=LEASE_SECONDS)
@@ -31,6 +33,7 @@ from workers.lease import LeaseKeeper, keeper_command
 policy = Policy(lease_seconds=float(os.environ["LEASE_SECONDS"]))
 store = RedisJobStore(connect(os.environ["REDIS_URL"]), policy)
 with LeaseKeeper(keeper_command("w1", ["t2v-A14B"])) as keeper:
+    keeper.wait()
     job = store.claim("t2v-A14B", "w1")
     held = keeper.hold(job.lease)
     for line in sys.stdin:
@@ -206,6 +209,26 @@ def test_a_child_that_leaves_takes_its_worker_off_the_list_and_its_keeper_with_i
     assert child.process.returncode == 0
     assert child.store.workers() == []
     assert not keeper.is_running()
+
+
+def test_a_keeper_that_is_waited_for_is_at_work(redis_url, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    store = RedisJobStore(connect(redis_url), POLICY)
+    with LeaseKeeper(keeper_command("w1", [QUEUE])) as keeper:
+        assert keeper.wait()
+        assert [worker.name for worker in store.workers()] == ["w1"]
+        first = keeper._process
+        first.kill()
+        until(lambda: keeper._process is not first)
+        assert keeper.wait()
+        assert keeper._process.poll() is None
+
+
+def test_a_keeper_that_cannot_work_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(workers.lease, "_START_SECONDS", 0.1)
+    with LeaseKeeper(["sleep", "60"]) as keeper:
+        assert not keeper.wait()
+        keeper._process.kill()
 
 
 def test_a_keeper_never_imports_what_a_pipeline_needs():

@@ -13,7 +13,14 @@ import pytest
 
 from jobs.embedded import EmbeddedRedis
 from jobs.state import Job, JobState
-from tests.integration.worker_processes import QUEUE, SUPERVISOR, Workers, result, worker_and_child
+from tests.integration.worker_processes import (
+    PATIENCE_SECONDS,
+    QUEUE,
+    SUPERVISOR,
+    Workers,
+    result,
+    worker_and_child,
+)
 from tests.unit.worker_parts import until
 
 pytestmark = pytest.mark.slow
@@ -76,7 +83,10 @@ def test_a_rolling_restart_of_all_workers_under_load_loses_nothing_and_repeats_n
     fleet = [start((*SUPERVISOR, "--host", f"first-{number}")) for number in range(2)]
     client = fleet[0]
     jobs = [client.submit(**MEDIUM, base_seed=seed) for seed in range(4)]
-    until(lambda: sum(client.store.get(job_id).progress.step > 0 for job_id in jobs) == len(fleet), 60)
+    until(
+        lambda: sum(client.store.get(job_id).progress.step > 0 for job_id in jobs) == len(fleet),
+        PATIENCE_SECONDS,
+    )
     for number, workers in enumerate(fleet):
         assert workers.stop() == 0
         client = start((*SUPERVISOR, "--host", f"second-{number}"))

@@ -133,7 +133,7 @@ class Bench:
         self.drain = Drain(grace_seconds)
         checkpointing = Checkpointing(self.artifacts, directory / "models", AtOnce(), every_seconds)
         self.before_encode: Callable[[int], None] = lambda _job: None
-        keeper = DirectKeeper(self.store, self.clock)
+        self.keeper = keeper = DirectKeeper(self.store, self.clock)
         self.free_bytes = 10
         self.while_waiting: Callable[[], None] = lambda: None
         disks = Disks({"data": Path()}, 10, lambda _: self.free_bytes)
@@ -241,6 +241,13 @@ class TestAFullDisk:
         assert (back.state, back.failures) == ("queued", 1)
         assert back.error
         assert back.error.code == "worker_disk"
+
+
+def test_no_job_is_claimed_that_nobody_would_renew_the_lease_of(bench):
+    bench.keeper.is_there = False
+    assert bench.run(bench.submit()).state == "queued"
+    bench.keeper.is_there = True
+    assert bench.run("job_0001").state == "completed"
 
 
 class TestAClaimedJob:

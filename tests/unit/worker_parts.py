@@ -83,6 +83,7 @@ class DirectKeeper(LeaseKeeper):
 
     def __init__(self, store: JobStore, clock: Clock) -> None:
         super().__init__([])
+        self.is_there = True
         self.killed = 0
         self.dropped: list[Lease] = []
         self.keeper = Keeper(
@@ -96,6 +97,9 @@ class DirectKeeper(LeaseKeeper):
             clock=clock,
         )
         self._stops: list[Message] = []
+
+    def wait(self) -> bool:
+        return self.is_there
 
     def drop(self, held: Hold) -> None:
         super().drop(held)
