@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -19,8 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from api.settings import GatewaySettings
 from jobs.settings import load_settings
 from scripts.flower import FlowerSettings
-from scripts.serve import note_path
-from scripts.stop import answers
+from scripts.running import answers, running_from, stop_command
 
 _START_SECONDS = 180.0
 _POLL_SECONDS = 0.1
@@ -39,10 +37,14 @@ console = Console(highlight=False, soft_wrap=True)
 
 def ensure_service(settings: GatewaySettings) -> str:
     """The address of the running service of this data directory, started in the background if need be."""
-    note = note_path(settings.data_dir)
+    running = running_from(settings.data_dir)
     address = f"http://{settings.host}:{settings.port}"
-    if note.exists() and _is_ready(json.loads(note.read_text())["url"]):
-        return str(json.loads(note.read_text())["url"])
+    if running and _is_ready(running.url):
+        console.print(
+            f"The service of {settings.data_dir} runs already, on {running.url}, and makes the video.\n"
+            f"To have it elsewhere, stop it first: {stop_command(settings.data_dir)}"
+        )
+        return running.url
     if answers(address):
         sys.exit(f"Something else listens on {address}. Choose another port: PORT=8005 make demo")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -113,12 +115,8 @@ def download(client: httpx.Client, job: dict[str, Any], directory: Path) -> Path
 
 
 def _flower_line(settings: GatewaySettings) -> str:
-    url = json.loads(note_path(settings.data_dir).read_text()).get("flower")
-    return f"Flower     {url}   (what the workers do)\n" if url else ""
-
-
-def _stop_command(settings: GatewaySettings) -> str:
-    return f"DATA_DIR={settings.data_dir} make stop" if "DATA_DIR" in os.environ else "make stop"
+    running = running_from(settings.data_dir)
+    return f"Flower     {running.flower}   (what the workers do)\n" if running and running.flower else ""
 
 
 def main() -> None:
@@ -140,7 +138,7 @@ Video      {file}
            {video.width}*{video.height}, {video.frames} frames, {video.fps:g} fps, {video.codec}, as read back
 Watch      {address}{job["video_path"]}
 Service    {address}   (page, API; it goes on running)
-{_flower_line(settings)}Stop       {_stop_command(settings)}
+{_flower_line(settings)}Stop       {stop_command(settings.data_dir)}
 
 The picture is noise: this is a tiny model with random weights, on the same code that runs the real ones.
 """)

@@ -6,13 +6,12 @@ and the workers, each kept running. FLOWER_PORT adds Flower.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
@@ -22,6 +21,7 @@ from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
 from jobs.settings import load_settings
 from scripts.flower import FlowerSettings
+from scripts.running import Running, answers, is_up, noted, running_from, stop_command
 from telemetry.logs import configure_logging
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
@@ -42,11 +42,6 @@ def programs(metrics_port: int | None, flower: FlowerSettings | None) -> list[Pr
     return [*kept, Program("flower", [sys.executable, "-m", "scripts.flower"])] if flower else kept
 
 
-def note_path(data_dir: Path) -> Path:
-    """Where a running service notes its process and its address."""
-    return data_dir / "serve.json"
-
-
 def _require_free(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -58,15 +53,26 @@ def _require_free(host: str, port: int) -> None:
             )
 
 
-@contextmanager
-def _noted(data_dir: Path, address: str, flower: FlowerSettings | None) -> Iterator[None]:
-    note = note_path(data_dir)
-    told = {"pid": os.getpid(), "url": address, "flower": flower.url if flower else None}
-    note.write_text(json.dumps(told))
-    try:
-        yield
-    finally:
-        note.unlink(missing_ok=True)
+def _require_idle(data_dir: Path) -> None:
+    if (other := running_from(data_dir)) and is_up(other):
+        sys.exit(
+            f"A service of {data_dir} runs already, on {other.url}. "
+            f"Stop it first ({stop_command(data_dir)}), or choose another DATA_DIR."
+        )
+
+
+def _announcing(address: str, flower: FlowerSettings | None) -> Callable[[], None]:
+    """To be called again and again: says once that the gateway answers, as soon as it does."""
+    lines = [f"wanserve listens on {address}"]
+    if flower:
+        lines.append(f"Flower, for a look at the workers: {flower.url}")
+
+    def look() -> None:
+        if lines and answers(address):
+            print("\n".join(lines), flush=True)
+            lines.clear()
+
+    return look
 
 
 def main() -> None:
@@ -74,6 +80,7 @@ def main() -> None:
     gateway, worker = load_settings(GatewaySettings), load_settings(WorkerSettings)
     flower = load_settings(FlowerSettings) if os.environ.get("FLOWER_PORT") else None
     configure_logging(gateway, "serve")
+    _require_idle(gateway.data_dir)
     _require_free(gateway.host, gateway.port)
     stopped = Event()
     stop_on_signals(stopped)
@@ -82,14 +89,16 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"DATA_DIR {gateway.data_dir} cannot be made: {error.strerror}.")
     with ExitStack() as running:
-        meanwhile: Callable[[], None] = lambda: None  # noqa: E731 - replaced below
+        print("wanserve starts; Ctrl-C stops it", flush=True)
+        address = f"http://{gateway.host}:{gateway.port}"
+        duties = [_announcing(address, flower)]
         if gateway.redis_url is None:
             redis = EmbeddedRedis(gateway.redis_directory)
             try:
                 running.enter_context(redis)
             except EmbeddedRedisError as error:
                 sys.exit(str(error))
-            meanwhile = redis.keep
+            duties.append(redis.keep)
         try:
             check_exposure(gateway, open_keys(gateway))
         except ExposedError as error:
@@ -97,13 +106,11 @@ def main() -> None:
         if worker.models_dir is None:
             builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
             subprocess.run(builder, env=os.environ | {"TQDM_DISABLE": "1"}, check=True)
-        address = f"http://{gateway.host}:{gateway.port}"
-        running.enter_context(_noted(gateway.data_dir, address, flower))
-        print(f"wanserve listens on {address} (Ctrl-C stops it)", flush=True)
-        if flower:
-            print(f"Flower, for a look at the workers: {flower.url}", flush=True)
+        note = Running(os.getpid(), address, flower.url if flower else None)
+        running.enter_context(noted(gateway.data_dir, note))
         kept = programs(gateway.metrics_port, flower)
-        ProcessKeeper(kept, stop_seconds=worker.drain_seconds + _STOP_SECONDS).run(stopped, meanwhile)
+        keeper = ProcessKeeper(kept, stop_seconds=worker.drain_seconds + _STOP_SECONDS)
+        keeper.run(stopped, meanwhile=duties)
 
 
 if __name__ == "__main__":

@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import time
 
-import httpx
-
 from jobs.settings import JobsSettings, load_settings
-from scripts.serve import note_path
+from scripts.running import answers, forget, running_from
 
 _PATIENCE_SECONDS = 3600.0  # a worker may have been told to finish its job first
 
 
-def answers(address: str) -> bool:
-    """Whether a service listens there."""
-    try:
-        httpx.get(f"{address}/health", timeout=5)
-    except httpx.TransportError:
-        return False
-    return True
-
-
 def main() -> None:
     """Send SIGTERM and wait for the end."""
-    note = note_path(load_settings(JobsSettings).data_dir)
-    if not note.exists():
+    data_dir = load_settings(JobsSettings).data_dir
+    running = running_from(data_dir)
+    if running is None:
         print("Nothing to stop.")
         return
-    running = json.loads(note.read_text())
-    if not answers(running["url"]):  # the note may be older than a crash, and its process another one by now
-        sys.exit(
-            f"{running['url']} does not answer. Is process {running['pid']} still wanserve? Then stop it."
-        )
+    if not answers(running.url):  # the note may be older than a crash, and its process another one by now
+        sys.exit(f"{running.url} does not answer. Is process {running.pid} still wanserve? Then stop it.")
     try:
-        os.kill(running["pid"], signal.SIGTERM)
+        os.kill(running.pid, signal.SIGTERM)
     except ProcessLookupError:
-        note.unlink(missing_ok=True)
+        forget(data_dir)
         print("Nothing to stop: the service had ended by itself.")
         return
-    print(f"Stopping {running['url']}; a worker gives its job back first.", flush=True)
+    print(f"Stopping {running.url}; a worker gives its job back first.", flush=True)
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while note.exists():
+    while running_from(data_dir):
         if time.monotonic() > give_up_at:
-            sys.exit(f"Process {running['pid']} does not stop; its log says why.")
+            sys.exit(f"Process {running.pid} does not stop; its log says why.")
         time.sleep(0.1)
-    print(f"Stopped {running['url']}.")
+    print(f"Stopped {running.url}.")
 
 
 if __name__ == "__main__":

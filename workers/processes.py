@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -87,14 +87,15 @@ class ProcessKeeper:
         self._kept = [KeptProcess(program) for program in programs]
         self._stop_seconds = stop_seconds
 
-    def run(self, stopped: Event, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def run(self, stopped: Event, meanwhile: Iterable[Callable[[], None]] = ()) -> None:
         """Keep all of them running until ``stopped`` is set, then end them: SIGTERM, then SIGKILL.
 
-        ``meanwhile`` is called at every look, some times a second.
+        Each of ``meanwhile`` is called at every look, some times a second.
         """
         try:
             while not stopped.wait(_WATCH_SECONDS):
-                meanwhile()
+                for duty in meanwhile:
+                    duty()
                 for kept in self._kept:
                     kept.keep()
         finally:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from jobs.embedded import EmbeddedRedis
@@ -128,6 +129,43 @@ def test_the_demo_makes_a_video_says_so_and_can_be_stopped(tmp_path):
         stopped = run("stop")
     assert "Stopped" in stopped
     assert "Nothing to stop" in run("stop")
+
+
+def test_it_says_that_it_listens_once_it_does(service, tmp_path):
+    models = service.log.with_suffix("") / "models"
+    places = {"DATA_DIR": str(tmp_path / "data"), "PORT": str(free_port()), "MODELS_DIR": str(models)}
+    command = [sys.executable, "-m", "scripts.serve"]
+    with subprocess.Popen(
+        command, env=os.environ | places, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        try:
+            address = next(line.split()[-1] for line in process.stdout if "listens on" in line)
+            assert httpx.get(f"{address}/health/live").json() == {"status": "ok"}
+        finally:
+            process.terminate()
+            process.stdout.read()
+    assert process.returncode == 0
+
+
+def test_where_one_runs_already_the_demo_says_where_and_another_is_refused(service):
+    data_dir = service.log.with_suffix("")
+    environment = os.environ | {"DATA_DIR": str(data_dir), "PORT": str(free_port())}
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", f"scripts.{script}"]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    demo, serve = run("demo"), run("serve")
+    assert f"runs already, on {service.address}, and makes the video" in demo.stdout
+    assert f"stop it first: DATA_DIR={data_dir} make stop" in demo.stdout
+    assert f"Service    {service.address} " in demo.stdout
+    assert serve.returncode == 1
+    assert (
+        f"runs already, on {service.address}. Stop it first (DATA_DIR={data_dir} make stop)" in serve.stderr
+    )
 
 
 def test_a_taken_port_is_named_before_anything_starts(service: Service, tmp_path):

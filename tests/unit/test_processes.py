@@ -187,5 +187,5 @@ def test_a_keeper_looks_after_something_else_meanwhile_and_still_stops(monkeypat
         if len(looks) == 3:
             stopped.set()
 
-    ProcessKeeper([], stop_seconds=0).run(stopped, look)
+    ProcessKeeper([], stop_seconds=0).run(stopped, [look])
     assert len(looks) == 3
