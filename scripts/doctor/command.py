@@ -14,11 +14,12 @@ from scripts.doctor.finding import Check, Verdict
 from scripts.doctor.gateway import check_gateway
 from scripts.doctor.machine import check_gpus, check_python, check_voice
 from scripts.doctor.models import check_acceleration, check_catalogs, check_models
-from scripts.doctor.stores import check_artifacts, check_disks, check_redis
+from scripts.doctor.stores import check_artifacts, check_data_dir, check_disks, check_redis
 from scripts.doctor.traces import check_traces
 
 CHECKS: tuple[Check, ...] = (
     check_python,
+    check_data_dir,
     check_redis,
     check_artifacts,
     check_disks,

@@ -22,8 +22,27 @@ _AMPLE_DISK_BYTES = 5e9
 _PROBE_KEY = "doctor/probe.txt"
 
 
+def is_fresh(settings: GatewaySettings) -> bool:
+    """Whether DATA_DIR is yet to be made: no service was ever started from it, and nothing is kept there."""
+    return not settings.data_dir.exists()
+
+
+def check_data_dir(settings: GatewaySettings) -> Iterator[Finding]:
+    """Where everything embedded is looked for."""
+    if not is_fresh(settings):
+        yield Finding(Verdict.FINE, "data", str(settings.data_dir))
+    elif settings.redis_url is None or settings.s3_bucket is None:
+        message = (
+            f"no service was started from here: there is no {settings.data_dir}. `wanserve up` starts one;"
+            " to look at one that was started elsewhere, set DATA_DIR to where it keeps its data"
+        )
+        yield Finding(Verdict.ADVICE, "data", message)
+
+
 def check_redis(settings: GatewaySettings) -> Iterator[Finding]:
     """Redis: there, new enough, durable, never evicting, and of our time."""
+    if settings.redis_url is None and is_fresh(settings):
+        return  # said already
     try:
         with Redis.from_url(settings.redis_address, socket_timeout=3, socket_connect_timeout=3) as client:
             info: Any = client.info()
@@ -52,7 +71,8 @@ def check_redis(settings: GatewaySettings) -> Iterator[Finding]:
 def _refusal(settings: GatewaySettings, error: RedisError) -> str:
     if isinstance(error, AuthenticationError) or "AUTH" in str(error):
         return "refuses the password of REDIS_URL, or wants one: redis://:password@host:6379/0"
-    hint = "Start it, or correct REDIS_URL" if settings.redis_url else "`wanserve up` starts the embedded one"
+    embedded = f"`wanserve up` starts the embedded one of {settings.data_dir}"
+    hint = "Start it, or correct REDIS_URL" if settings.redis_url else embedded
     return f"does not answer: {str(error).rstrip('.')}. {hint}."
 
 
@@ -66,6 +86,8 @@ def _eviction_policy(client: Redis) -> str | None:
 
 def check_artifacts(settings: GatewaySettings) -> Iterator[Finding]:
     """The store of the videos: a file can be written, read back and removed."""
+    if settings.s3_bucket is None and is_fresh(settings):
+        return  # said already
     try:
         artifacts = open_artifacts(settings)
         with NamedTemporaryFile("w") as file:

@@ -63,6 +63,20 @@ def test_a_setup_that_is_well_has_none(examined):
     assert faults(examined()) == []
 
 
+def test_where_no_service_was_started_it_says_so_and_makes_nothing(examined, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    found = examined(DATA_DIR=nowhere, REDIS_URL="")
+    assert found.exit_code == 0
+    assert f"note data       no service was started from here: there is no {nowhere}." in found.output
+    parts = {line.split()[1] for line in found.output.splitlines()}
+    assert not parts & {"redis", "artifacts", "models", "workers"}
+    assert not nowhere.exists()
+
+
+def test_an_embedded_redis_that_does_not_run_is_told_of_with_its_directory(examined, tmp_path):
+    assert f"starts the embedded one of {tmp_path}" in fault(examined(DATA_DIR=tmp_path, REDIS_URL=""))
+
+
 def test_redis_that_is_down_or_refuses_the_password(examined, redis_url):
     assert "Start it, or correct REDIS_URL" in fault(examined(REDIS_URL=f"redis://127.0.0.1:{free_port()}"))
     with Redis.from_url(redis_url) as client:
