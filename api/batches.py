@@ -7,8 +7,7 @@ says which batch it is of, so it is as durable as they are, and no id can be mad
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from types import MappingProxyType
@@ -20,9 +19,9 @@ from ulid import ULID
 from api.idempotency import Reservation
 from api.parts import Parts
 from api.refusals import BatchNotFoundError
-from api.submission import Plan, prepared, submit_plan
+from api.submission import Plan, prepared, submit_plans
 from jobs.errors import InvalidTransitionError, JobNotFoundError
-from jobs.state import IdempotencyKey, Job, JobState
+from jobs.state import IdempotencyKey, Job
 from wan_models.bodies import (
     Animation,
     ImageToVideo,
@@ -140,23 +139,20 @@ def submit_batch(
 ) -> tuple[BatchId, list[Job]]:
     """Write all jobs down, or none.
 
-    A repeated key answers with the batch that it was first used for, and completes that one if the gateway
-    died over it.
+    A repeated key answers with the batch that it was first used for.
 
     Raises:
         ValidationError, InvalidRequestError: see ``bodies_of``.
-        Exception: what ``submit`` raises; jobs that were written until then are cancelled.
+        Exception: what ``submit`` raises.
     """
     bodies = bodies_of(batch)
     key = reservation and _BatchReservation(reservation.key, reservation.token, batch.model_dump(mode="json"))
     fresh = BatchId(ULID(), len(bodies))
     with prepared(bodies, parts, tenant=tenant) as plans:
-        first = submit_plan(_of_batch(plans[0], fresh), fresh.job_ids()[0], parts, key)
-        batch_id = BatchId.parse(first.spec["batch"])
-        if batch_id != fresh and first.state is JobState.CANCELLED:
-            return batch_id, jobs_of(batch_id, parts)
-        rest = [_of_batch(plan, batch_id) for plan in plans[1:]]
-        return batch_id, [first, *_submit_rest(rest, batch_id, parts)]
+        named = zip(fresh.job_ids(), plans, strict=True)
+        jobs = submit_plans({job_id: _of_batch(plan, fresh) for job_id, plan in named}, parts, key)
+    batch_id = BatchId.parse(jobs[0].spec["batch"])
+    return batch_id, jobs if batch_id == fresh else jobs_of(batch_id, parts)
 
 
 def jobs_of(batch_id: BatchId, parts: Parts) -> list[Job]:
@@ -183,20 +179,6 @@ def cancel_batch(batch_id: BatchId, parts: Parts) -> list[Job]:
 
 def _of_batch(plan: Plan, batch_id: BatchId) -> Plan:
     return replace(plan, request=plan.request.model_copy(update={"batch": str(batch_id)}))
-
-
-def _submit_rest(plans: Sequence[Plan], batch_id: BatchId, parts: Parts) -> Iterator[Job]:
-    first, *others = batch_id.job_ids()
-    written = [first]
-    try:
-        for job_id, plan in zip(others, plans, strict=True):
-            yield _find(job_id, parts) or submit_plan(plan, job_id, parts)
-            written.append(job_id)
-    except Exception:
-        for job_id in written:
-            with suppress(InvalidTransitionError):  # a worker was faster
-                parts.store.cancel(job_id)
-        raise
 
 
 def _find(job_id: str, parts: Parts) -> Job | None:

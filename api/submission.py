@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from pathlib import Path
 
 from structlog.contextvars import bound_contextvars
@@ -72,7 +73,7 @@ def submit(
         given = {**plan.inputs, **({"video": video} if video else {})}
         request = request.model_copy(update=told)
         whole = replace(plan, body=as_it_came or body, request=request, inputs=given)
-        return submit_plan(whole, new_job_id(), parts, reservation)
+        return submit_plans({new_job_id(): whole}, parts, reservation)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,51 @@ def prepared(
         ]
 
 
-def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation | None = None) -> Job:
-    """Write a prepared job down under an id; see ``submit``."""
-    contents = {name: given.digest for name, given in plan.inputs.items()}
+def submit_plans(
+    plans: Mapping[str, Plan], parts: Parts, reservation: Reservation | None = None
+) -> list[Job]:
+    """Write prepared jobs of one model down, all or none; see ``submit``.
+
+    Args:
+        plans: by the ids of the jobs, in the order in which they are taken.
+        parts: the gateway's, as the client sees it.
+        reservation: the request's idempotency key, which the first job gets.
+
+    Returns:
+        The jobs, or the one alone that answers for the first.
+    """
+    first = next(iter(plans))
+    with bound_contextvars(job=first), parts.traces.span("submit"), ExitStack() as stored:
+        news = [
+            stored.enter_context(_stored(_new_job(job_id, plan, parts, key), plan.inputs, parts.artifacts))
+            for (job_id, plan), key in zip(plans.items(), chain([reservation], repeat(None)), strict=False)
+        ]
+        jobs = write(news, parts)
+    if jobs[0].id != first:
+        for new in news:
+            _forget(new, parts.artifacts)
+        return jobs
+    for job in jobs:
+        with bound_contextvars(job=job.id):
+            _log.info("Queued for %s", job.queue, extra={"prompt": job.spec["prompt"]})
+    return jobs
+
+
+def write(news: Sequence[NewJob], parts: Parts) -> list[Job]:
+    """The new jobs, or the one that answers for the first. One that is reused must still have its video.
+
+    That is looked at first: the submit binds the idempotency key to whichever job it answers with.
+    """
+    first = news[0]
+    if first.reuse:
+        finished = parts.store.finished(first.tenant, first.digest)
+        first = replace(first, reuse=finished is not None and _has_video(finished, parts.artifacts))
+    return parts.store.submit_all([first, *news[1:]])
+
+
+def _new_job(job_id: str, plan: Plan, parts: Parts, reservation: Reservation | None) -> NewJob:
     spec = CATALOG[plan.request.task]
-    new = NewJob(
+    return NewJob(
         id=job_id,
         queue=spec.id,
         spec=plan.request.model_dump(mode="json", exclude_defaults=True),
@@ -125,29 +166,10 @@ def submit_plan(plan: Plan, job_id: str, parts: Parts, reservation: Reservation 
             plan.request,
             parts.deadlines.of(spec),
             tiny=plan.tiny,
-            contents=contents,
+            contents={name: given.digest for name, given in plan.inputs.items()},
             reservation=reservation,
         ),
     )
-    with bound_contextvars(job=job_id), parts.traces.span("submit"):
-        with _stored(new, plan.inputs, parts.artifacts) as complete:
-            job = write(complete, parts)
-        if job.id == new.id:
-            _log.info("Queued for %s", job.queue, extra={"prompt": plan.request.prompt})
-    if job.id != new.id:
-        _forget(complete, parts.artifacts)
-    return job
-
-
-def write(new: NewJob, parts: Parts) -> Job:
-    """The new job, or the one that answers for it. One that is reused must still have its video.
-
-    That is looked at first: the submit binds the idempotency key to whichever job it answers with.
-    """
-    if new.reuse:
-        finished = parts.store.finished(new.tenant, new.digest)
-        new = replace(new, reuse=finished is not None and _has_video(finished, parts.artifacts))
-    return parts.store.submit(new)
 
 
 def _has_video(job: Job, artifacts: ArtifactStore) -> bool:

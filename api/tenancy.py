@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -35,16 +35,11 @@ class TenantStore:
 
     def submit(self, new: NewJob) -> Job:
         """See JobStore. The job becomes the tenant's, and is held to its limits, whatever it said."""
-        origin = self._origin
-        return self._store.submit(
-            replace(
-                new,
-                tenant=self._principal.tenant,
-                admission=self._admissions.of(new, self._principal.limits),
-                request_id=origin.request_id,
-                traceparent=origin.traceparent,
-            )
-        )
+        return self._store.submit(self._ours(new))
+
+    def submit_all(self, news: Sequence[NewJob]) -> list[Job]:
+        """See JobStore, and ``submit``."""
+        return self._store.submit_all([self._ours(new) for new in news])
 
     def reserve(self, tenant: str, key: str, token: str) -> None:  # noqa: ARG002 - the port's signature
         """See JobStore. The key is the principal's tenant's, whatever is said."""
@@ -141,6 +136,15 @@ class TenantStore:
     def ping(self) -> None:
         """See JobStore."""
         self._store.ping()
+
+    def _ours(self, new: NewJob) -> NewJob:
+        return replace(
+            new,
+            tenant=self._principal.tenant,
+            admission=self._admissions.of(new, self._principal.limits),
+            request_id=self._origin.request_id,
+            traceparent=self._origin.traceparent,
+        )
 
     def _own(self, which: JobFilter) -> JobFilter:
         if self._principal.may(Scope.ADMIN):

@@ -34,10 +34,15 @@ class JobStore(Protocol):
     # The client's verbs
 
     def submit(self, new: NewJob) -> Job:
-        """Write a queued job. Submitting the same id again returns the job as it is.
+        """Write a queued job; see ``submit_all``."""
+        ...
 
-        So does submitting the same idempotency key again, and with ``reuse`` a completed job of the same
-        digest is returned in place of a new one: the answer then has another id.
+    def submit_all(self, news: Sequence[NewJob]) -> list[Job]:
+        """Write queued jobs of one tenant and queue: all of them, or none.
+
+        The first stands for all. Submitting its id again returns the jobs as they are. Submitting its
+        idempotency key again returns the job alone that it was used for, and with its ``reuse`` a completed
+        job of the same digest is returned in place of new ones: the answer then has another id.
 
         Raises:
             TooManyJobsError: the tenant has as many jobs queued as it may.

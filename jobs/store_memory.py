@@ -87,15 +87,20 @@ class MemoryJobStore:
         self._workers: dict[str, Worker] = {}
 
     def submit(self, new: NewJob) -> Job:
+        return self.submit_all([new])[0]
+
+    def submit_all(self, news: Sequence[NewJob]) -> list[Job]:
+        first = news[0]
         with self._lock:
-            if new.id in self._jobs:
-                return self.get(new.id)
-            if settled := self._settled(new):
-                return self.get(settled)
-            self._admit(new)
-            self._use_key(new, new.id)
-            self._digests[new.id] = new.digest
-            return self._write("submit", None, Job.queued(new, self.now()), by="submit")
+            if first.id not in self._jobs:
+                if settled := self._settled(first):
+                    return [self.get(settled)]
+                self._admit(first, len(news))
+                self._use_key(first, first.id)
+                for new in news:
+                    self._digests[new.id] = new.digest
+                    self._write("submit", None, Job.queued(new, self.now()), by="submit")
+            return [self.get(new.id) for new in news]
 
     def reserve(self, tenant: str, key: str, token: str) -> None:
         with self._lock:
@@ -508,13 +513,14 @@ class MemoryJobStore:
             entry = _KeyEntry(ends_at, wanted.token, wanted.fingerprint, job_id)
             self._keys[new.tenant, wanted.key] = entry
 
-    def _admit(self, new: NewJob) -> None:
-        now, most = self.now(), new.admission
-        if self._room(new.tenant, JobState.QUEUED) == 0:
+    def _admit(self, new: NewJob, count: int) -> None:
+        """Refuse so many jobs by a condition of the first."""
+        now, most, room = self.now(), new.admission, self._room(new.tenant, JobState.QUEUED)
+        if room is not None and room < count:
             raise TooManyJobsError(new.tenant)
-        if most.queue_length is not None and len(self._waiting(new.queue)) >= most.queue_length:
+        if most.queue_length is not None and len(self._waiting(new.queue)) + count > most.queue_length:
             raise QueueFullError
-        if most.ahead is not None and self._ahead(Job.queued(new, now)) > most.ahead:
+        if most.ahead is not None and self._ahead(Job.queued(new, now)) + count - 1 > most.ahead:
             raise WaitTooLongError
         if most.gpu_seconds is not None and self.spent(new.tenant) >= most.gpu_seconds:
             raise GpuTimeSpentError(ceil(_DAY - now % _DAY))

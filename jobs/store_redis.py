@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import uuid4
 
@@ -97,11 +97,18 @@ class RedisJobStore:
         self._library = Library(redis, "verbs.lua", begins=_BEGINS, looks=_LOOKS, prelude=_prelude())
 
     def submit(self, new: NewJob) -> Job:
-        spec = json.dumps(new.spec, ensure_ascii=False, separators=(",", ":"))
-        answer = self._call("submit", new.id, new.queue, new.tenant, spec, json.dumps(self._told(new)))
+        return self.submit_all([new])[0]
+
+    def submit_all(self, news: Sequence[NewJob]) -> list[Job]:
+        first, *others = news
+        told = chain.from_iterable((new.id, _json(new.spec), json.dumps(self._told(new))) for new in news)
+        answer = self._call("submit", first.queue, first.tenant, *told)
         if answer[0] == b"new":
-            return Job.queued(new, answer[1] / 1000, answer[2])
-        return job_of(answer)
+            _, at, *ahead = answer
+            return [Job.queued(new, at / 1000, place) for new, place in zip(news, ahead, strict=True)]
+        found = job_of(answer)
+        written = [self.get(new.id) for new in others] if found.id == first.id else []
+        return [found, *written]
 
     def reserve(self, tenant: str, key: str, token: str) -> None:
         self._call("reserve", tenant, _key_name(key), token, _ms(self._policy.reservation_seconds))
@@ -128,11 +135,7 @@ class RedisJobStore:
         return bool(answer[1])
 
     def succeed(self, lease: Lease, result: Json) -> Job:
-        return job_of(
-            self._held(
-                "succeed", lease, json.dumps({"result": result}, ensure_ascii=False, separators=(",", ":"))
-            )
-        )
+        return job_of(self._held("succeed", lease, _json({"result": result})))
 
     def retry(self, lease: Lease, error: JobError, delay: float = 0) -> Job:
         return job_of(self._held("retry", lease, error.code, error.message, _ms(delay)))
@@ -346,7 +349,7 @@ def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, detail: str
         case "lease":
             raise LeaseLostError(subject, int(args[2]))
         case "cap":
-            raise TooManyJobsError(str(args[2]))
+            raise TooManyJobsError(str(args[1]))
         case "full":
             raise QueueFullError
         case "late":
@@ -363,6 +366,10 @@ def _raise_refusal(verb: str, args: tuple[str | int, ...], why: str, detail: str
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _json(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _conditions(admission: Admission) -> dict[str, int | None]:

@@ -1,7 +1,7 @@
 -- Every write to a job, and the reads that must be one snapshot. One call, one verb, atomically.
 --
 -- Arguments are the verb's own; of some, everybody's caps come first.
--- Returns  {'ok', …}, of a submit that wrote {'new', its time, jobs ahead}, of a claim that has not seen all
+-- Returns  {'ok', …}, of a submit that wrote {'new', its time, jobs ahead of each}, of a claim that has not seen all
 --          {'again', how far it came}, or {'refused', why, state or seconds}
 --
 -- P job:{id}        HASH    the record's small fields; each under 64 bytes, so that it stays a listpack
@@ -350,12 +350,12 @@ local function settled(new, tenant)
   return view(done)
 end
 
--- The refusal of a new job by one of its conditions, or nil.
-local function turned_away(new, queue, tenant)
+-- The refusal of so many new jobs by a condition of the first, or nil.
+local function turned_away(new, queue, tenant, count)
   local ready, last = key('ready', queue), int(CLASS[new.record.priority] + now)
-  if room(tenant, 'queued') == 0 then return { 'refused', 'cap', '' } end
-  if new.longest and redis.call('ZCARD', ready) >= new.longest then return { 'refused', 'full', '' } end
-  if new.most_ahead and redis.call('ZCOUNT', ready, '-inf', last) > new.most_ahead then
+  if room(tenant, 'queued') < count then return { 'refused', 'cap', '' } end
+  if new.longest and redis.call('ZCARD', ready) + count > new.longest then return { 'refused', 'full', '' } end
+  if new.most_ahead and redis.call('ZCOUNT', ready, '-inf', last) + count - 1 > new.most_ahead then
     return { 'refused', 'late', '' }
   end
   if new.gpu_ms and tonumber(redis.call('GET', spent_key(tenant)) or 0) >= new.gpu_ms then
@@ -365,14 +365,7 @@ end
 
 local verbs = {}
 
-function verbs.submit(id, queue, tenant, spec, told)
-  local known = fetch(id)
-  if known then return view(known) end
-  local new = cjson.decode(told)
-  local answer = settled(new, tenant)
-  if answer then return answer end
-  answer = turned_away(new, queue, tenant)
-  if answer then return answer end
+local function write(id, queue, tenant, spec, new)
   local job, record = { id = id }, new.record
   record.queue, record.tenant, record.created, record.attempt, record.failures = queue, tenant, int(now), '0', '0'
   if new.expires_in then
@@ -385,10 +378,26 @@ function verbs.submit(id, queue, tenant, spec, told)
   end
   store(job, record)
   redis.call('SET', key('spec', id), spec)
-  redis.call('SADD', P .. 'queues', queue)
-  use_key(new, tenant, id)
   move(job, 'submit', 'queued', { by = 'submit' })
-  return { 'new', now, ahead(job) }
+  return job
+end
+
+-- Told of each job are its id, its spec and what else there is to know.
+function verbs.submit(queue, tenant, ...)
+  local told = { ... }
+  local known = fetch(told[1])
+  if known then return view(known) end
+  local new, count = cjson.decode(told[3]), #told / 3
+  local answer = settled(new, tenant) or turned_away(new, queue, tenant, count)
+  if answer then return answer end
+  redis.call('SADD', P .. 'queues', queue)
+  use_key(new, tenant, told[1])
+  local jobs, wrote = {}, { 'new', now }
+  for i = 1, #told, 3 do
+    jobs[#jobs + 1] = write(told[i], queue, tenant, told[i + 1], i == 1 and new or cjson.decode(told[i + 2]))
+  end
+  for _, job in ipairs(jobs) do wrote[#wrote + 1] = ahead(job) end
+  return wrote
 end
 
 function verbs.reserve(tenant, name, token, milliseconds)

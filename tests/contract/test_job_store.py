@@ -155,6 +155,50 @@ class TestSubmit:
             new_job(**{field: name})
 
 
+class TestSubmitAll:
+    def test_writes_every_job_in_the_order_in_which_they_are_taken(self, store):
+        submitted(store, 9)
+        jobs = store.submit_all([new_job(number) for number in (1, 2, 3)])
+        assert [(job.id, job.state, job.ahead) for job in jobs] == [
+            ("job_0001", "queued", 0),
+            ("job_0002", "queued", 1),
+            ("job_0003", "queued", 2),
+        ]
+        assert jobs == [store.get(job.id) for job in jobs]
+        assert taken(store) == [1, 2, 3, 9]
+
+    def test_of_known_jobs_changes_nothing(self, store):
+        news = [new_job(number) for number in (1, 2)]
+        store.submit_all(news)
+        first = store.claim(QUEUE, "w1")
+        assert store.submit_all(news) == [first, store.get("job_0002")]
+        assert log(store, first.id) == ["queued", "in_progress"]
+
+    def test_by_a_key_that_was_used_gives_the_job_it_was_used_for_alone(self, store):
+        key = IdempotencyKey("k", "print", "token")
+        first, _ = store.submit_all([new_job(1, idempotency=key), new_job(2)])
+        assert store.submit_all([new_job(3, idempotency=key), new_job(4)]) == [first]
+        assert store.count(JobFilter()) == 2
+
+    @pytest.mark.parametrize(
+        ("admission", "refusal"),
+        [
+            (Admission(), TooManyJobsError),
+            (Admission(queue_length=3), QueueFullError),
+            (Admission(ahead=2), WaitTooLongError),
+        ],
+    )
+    def test_writes_none_where_there_is_no_room_for_all(self, store, admission, refusal):
+        if refusal is TooManyJobsError:
+            store.set_caps("default", Caps(queued=3))
+        submitted(store, 1)
+        with pytest.raises(refusal):
+            store.submit_all([new_job(number, admission=admission) for number in (2, 3, 4)])
+        assert store.count(JobFilter()) == 1
+        jobs = store.submit_all([new_job(number, admission=admission) for number in (2, 3)])
+        assert [job.ahead for job in jobs] == [1, 2]
+
+
 class TestClaim:
     def test_grants_a_lease_and_counts_the_attempt(self, store, clock):
         submitted(store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +113,11 @@ class AttendedStore(RedisJobStore):
         super().__init__(redis, Policy())
         self._attend = attend
 
-    def submit(self, new: NewJob) -> Job:
-        job = super().submit(new)
-        self._attend(job)
-        return job
+    def submit_all(self, news: Sequence[NewJob]) -> list[Job]:
+        jobs = super().submit_all(news)
+        for job in jobs:
+            self._attend(job)
+        return jobs
 
 
 def result_of(key: str, video: bytes) -> dict[str, Any]:

@@ -375,7 +375,7 @@ class TestWhatIsLeft:
         def away(_new):
             raise StoreUnavailableError("away")
 
-        monkeypatch.setattr(gateway.store, "submit", away)
+        monkeypatch.setattr(gateway.store, "submit_all", away)
         answer = gateway.client.post(IMAGE, data=COMMON, files={"image": picture()})
         assert answer.status_code == 503
         assert keys(gateway) == []

@@ -48,7 +48,7 @@ def failing(call: Callable[..., Any], times: int, *, done: bool = False) -> Call
 
 
 @pytest.mark.parametrize("which", ["gateway", "other"])
-@pytest.mark.parametrize("verb", ["reserve", "submit"])
+@pytest.mark.parametrize("verb", ["reserve", "submit_all"])
 @pytest.mark.parametrize("done", [False, True])
 def test_makes_one_job_at_any_gateway(gateway, other, monkeypatch, *, which, verb, done):
     monkeypatch.setattr(gateway.store, verb, failing(getattr(gateway.store, verb), 1, done=done))
