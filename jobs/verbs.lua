@@ -46,7 +46,7 @@ local VERB, CAPS
 local PACE_WEIGHT = 0.2
 -- How many kinds of jobs a queue knows the pace of; images bring sizes of their own, without end.
 local PACES = 1000
--- How much of a tenant's history is kept: about so many events, and none of it after so many idle seconds.
+-- How much of a tenant's history is kept: about so many events, and none of it so many seconds after a job last ended.
 local HISTORY_EVENTS, HISTORY_SECONDS = 10000, 7 * 24 * 3600
 
 -- How many jobs a claim puts back in line on its way: the sweep does the rest. And at how many tenants it looks
@@ -127,7 +127,7 @@ local function emit(job, type, data)
   if type ~= 'progress' then
     local history = key('history', job.tenant)
     redis.call('XADD', history, 'MAXLEN', '~', HISTORY_EVENTS, '*', 'event', job.id .. ' ' .. id)
-    redis.call('EXPIRE', history, HISTORY_SECONDS)
+    if job.finished then redis.call('EXPIRE', history, HISTORY_SECONDS) end
   end
   redis.call('PUBLISH', P .. 'feed', job.tenant .. ' ' .. job.id .. ' ' .. type)
   return entry
