@@ -21,7 +21,7 @@ FRESH_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class QueueLoad:
-    """What is known of a queue: live workers, how many jobs wait, and how long they take, by pace key."""
+    """What is known of a queue: workers that take its jobs, how many wait, how long they take, by kind."""
 
     workers: int = 0
     queued: int = 0
@@ -94,7 +94,7 @@ class Load:
         return self._snapshot.get().forecast.ahead_within(queue, seconds)
 
     def workers(self) -> dict[str, int]:
-        """Live workers by queue."""
+        """Workers that take jobs, by queue."""
         return {queue: self.of(queue).workers for queue in self._queues}
 
     def _read(self) -> _Snapshot:
@@ -103,7 +103,7 @@ class Load:
             outlooks = {queue: self._store.outlook(queue) for queue in self._queues}
         except StoreUnavailableError:
             return _Snapshot()
-        serving = Counter(queue for worker in workers for queue in worker.queues)
+        serving = Counter(queue for worker in workers for queue in worker.taken)
         loads = {queue: _load(outlook, serving[queue]) for queue, outlook in outlooks.items()}
         return _Snapshot(loads, Forecast(outlooks, workers, now), now - self._clock())
 

@@ -49,7 +49,7 @@ class Rehearsal:
 
     def __init__(self, outlooks: Mapping[str, Outlook], workers: Iterable[Worker], now: float) -> None:
         self._seats = {
-            worker.name: _Seat(queue for queue in worker.queues if queue in outlooks) for worker in workers
+            worker.name: _Seat(queue for queue in worker.taken if queue in outlooks) for worker in workers
         }
         serving = Counter(queue for seat in self._seats.values() for queue in seat.queues)
         self.courses = {queue: Course(outlook, serving[queue]) for queue, outlook in outlooks.items()}

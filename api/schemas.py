@@ -252,7 +252,7 @@ class ModelView(View):
     limits: Limits
     presets: Annotated[dict[str, PresetView], Field(description="By the name for `preset`.")]
     loras: Annotated[list[LoraView], Field(description="Adapters installed for it.")]
-    workers: Annotated[int, Field(description="Live workers that serve it.")]
+    workers: Annotated[int, Field(description="Live workers that take its jobs.")]
     queued: Annotated[int, Field(description="Jobs that wait for it.")]
     parameters_b: Annotated[float, Field(description="1e9 parameters of its diffusion transformers.")]
     disk_gb: Annotated[float, Field(description="Size of the download, in 1e9 bytes.")]
@@ -277,7 +277,7 @@ class Health(View):
     version: str
     store: Literal["ok", "unavailable"]
     artifacts: Literal["ok", "unavailable"]
-    workers: Annotated[dict[str, int] | None, Field(description="Live workers by task.")]
+    workers: Annotated[dict[str, int] | None, Field(description="Live workers that take jobs, by task.")]
 
 
 class Probe(View):

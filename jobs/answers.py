@@ -81,7 +81,8 @@ def _waiting(*told: Any) -> WaitingJob:
 def worker_of(name: Any, entry: Any) -> Worker:
     """A worker's entry in the list of those that were heard of."""
     told = json.loads(entry)
-    return Worker(name.decode(), tuple(told["queues"]), told["seen"] / 1000)
+    taken = told.get("taken", told["queues"])  # which workers of before do not tell
+    return Worker(name.decode(), tuple(told["queues"]), tuple(taken), told["seen"] / 1000)
 
 
 def pace_of(averages: Any) -> Pace:

@@ -112,7 +112,9 @@ class StoreMetrics(Collector):
         oldest = GaugeMetricFamily(
             "wanserve_oldest_queued_seconds", "Age of the oldest queued job, 0 for none.", labels=["queue"]
         )
-        workers = GaugeMetricFamily("wanserve_workers", "Workers heard of lately.", labels=["queue"])
+        workers = GaugeMetricFamily(
+            "wanserve_workers", "Workers heard of lately that take jobs.", labels=["queue"]
+        )
         now, alive = self._store.now(), self._store.workers()
         for queue in self._queues:
             for state in JobState:
@@ -120,7 +122,7 @@ class StoreMetrics(Collector):
             waiting = JobFilter(queue=queue, state=JobState.QUEUED)
             first = self._store.find(waiting, 1, oldest_first=True)
             oldest.add_metric([queue], max(0.0, now - first[0].created_at) if first else 0)
-            workers.add_metric([queue], sum(queue in worker.queues for worker in alive))
+            workers.add_metric([queue], sum(queue in worker.taken for worker in alive))
         return [jobs, oldest, workers, self._deliveries()]
 
     def _deliveries(self) -> Metric:

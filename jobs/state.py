@@ -328,8 +328,12 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Worker:
-    """A worker that said lately that it is alive, and the queues it serves."""
+    """A worker that said lately that it is alive, the queues it serves, and those that it takes jobs of.
+
+    One that drains serves a queue, but takes no further job of it.
+    """
 
     name: str
     queues: tuple[str, ...]
+    taken: tuple[str, ...]
     seen_at: float

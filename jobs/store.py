@@ -124,8 +124,8 @@ class JobStore(Protocol):
         """
         ...
 
-    def announce(self, worker: str, queues: Sequence[str]) -> None:
-        """Say that a worker is alive and which queues it serves."""
+    def announce(self, worker: str, queues: Sequence[str], taken: Sequence[str] | None = None) -> None:
+        """Say that a worker is alive, which queues it serves, and which it takes jobs of: None is all."""
         ...
 
     def retire(self, worker: str) -> None:

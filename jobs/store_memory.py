@@ -209,9 +209,10 @@ class MemoryJobStore:
                 self._notes[job_id] = [*self._notes[job_id], *told]
                 self._sift_notes(self._jobs[job_id])
 
-    def announce(self, worker: str, queues: Sequence[str]) -> None:
+    def announce(self, worker: str, queues: Sequence[str], taken: Sequence[str] | None = None) -> None:
         with self._lock:
-            self._workers[worker] = Worker(worker, tuple(queues), self.now())
+            taken = queues if taken is None else taken
+            self._workers[worker] = Worker(worker, tuple(queues), tuple(taken), self.now())
 
     def retire(self, worker: str) -> None:
         with self._lock:

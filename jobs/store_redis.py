@@ -150,8 +150,9 @@ class RedisJobStore:
         told = [(_ms(note.at), note.level, note.attempt, note.text) for note in notes]
         self._run("annotate", job_id, _ms(sent_at), NOTES_KEPT, json.dumps(told))
 
-    def announce(self, worker: str, queues: Sequence[str]) -> None:
-        self._call("announce", worker, json.dumps(list(queues)))
+    def announce(self, worker: str, queues: Sequence[str], taken: Sequence[str] | None = None) -> None:
+        told = (queues, queues if taken is None else taken)
+        self._call("announce", worker, *(json.dumps(list(names)) for names in told))
 
     def retire(self, worker: str) -> None:
         self._call("retire", worker)

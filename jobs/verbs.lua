@@ -27,7 +27,7 @@
 -- P retentions      HASH    tenant -> ms that its jobs are kept once they ended, where it is not everybody's
 -- P results:{tenant}  HASH  digest -> the completed job that has it
 -- P keys:{tenant}:{key}  STRING  what a client's key is reserved or was used for, JSON
--- P workers         HASH    worker -> {"seen": ms, "queues": […]}, JSON
+-- P workers         HASH    worker -> {"seen": ms, "queues": […], "taken": […]}, JSON
 -- P claims          HASH    worker -> "{nonce} {id} {attempt}" of its latest claim
 -- P history:{tenant} STREAM the tenant's last events but progress, each as "{id} {number in the job's log}"
 -- P hook:{id}       STRING  {"url": …, "events": …} that the request named to hear of the job, JSON
@@ -678,8 +678,9 @@ function verbs.annotate(id, sent, most, notes)
   return { 'ok' }
 end
 
-function verbs.announce(worker, queues)
-  redis.call('HSET', P .. 'workers', worker, '{"seen":' .. int(now) .. ',"queues":' .. queues .. '}')
+function verbs.announce(worker, queues, taken)
+  local told = '{"seen":' .. int(now) .. ',"queues":' .. queues .. ',"taken":' .. taken .. '}'
+  redis.call('HSET', P .. 'workers', worker, told)
   return { 'ok' }
 end
 

@@ -30,6 +30,7 @@ from workers.attempts import Attempts
 from workers.channel import Channel, Message
 from workers.death import Death
 from workers.lease import AT_WORK, FINISHING
+from workers.rotation import Rotation
 from workers.settings import WorkerSettings
 
 _BEATS_PER_LEASE = 3
@@ -64,7 +65,7 @@ class Keeper:
         store: the job records.
         attempts: ends attempts.
         worker: the name that the child claims jobs by.
-        queues: the queues that it serves.
+        rotation: the queues that it serves.
         lease_seconds: how long a lease lasts without a heartbeat.
         grace_seconds: how long a run that was told to stop may go on before its process is killed. A video
             that is only being finished is not in the way of the device and has five minutes.
@@ -77,7 +78,7 @@ class Keeper:
         store: JobStore,
         attempts: Attempts,
         worker: str,
-        queues: Sequence[str],
+        rotation: Rotation,
         *,
         lease_seconds: float,
         grace_seconds: float,
@@ -87,7 +88,7 @@ class Keeper:
         self._store = store
         self._attempts = attempts
         self._worker = worker
-        self._queues = queues
+        self._rotation = rotation
         self._grace_seconds = grace_seconds
         self._kill = kill
         self._clock = clock
@@ -140,7 +141,7 @@ class Keeper:
         beat = now >= self._beat_at
         if beat:
             self._beat_at = now + self._every_seconds
-            self._say(lambda: self._store.announce(self._worker, self._queues))
+            self._say(self._announce)
             for holding in self._holdings.values():
                 self._tell_owner(holding)
         stops = [
@@ -226,6 +227,9 @@ class Keeper:
                 self._store.annotate(holding.lease.job_id, list(holding.notes), time.time())
                 holding.notes.clear()
 
+    def _announce(self) -> None:
+        self._store.announce(self._worker, self._rotation.queues, self._rotation.taken())
+
     def _say(self, say: Callable[[], None]) -> None:
         try:
             say()
@@ -234,10 +238,11 @@ class Keeper:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Keep the jobs of one child; see ``workers.lease.keeper_command``."""
+    """Keep the jobs of one child; see ``workers.lease.keeper_of``."""
     parser = ArgumentParser(prog="python -m workers.keeper", description=__doc__)
     parser.add_argument("--worker", required=True)
     parser.add_argument("--queues", required=True)
+    parser.add_argument("--rotation", required=True, type=int, help="file descriptor of workers.rotation")
     parser.add_argument("--socket", required=True, type=int, help="file descriptor of a connected socket")
     parser.add_argument("--child", required=True, type=int, help="process id")
     options = parser.parse_args(arguments)
@@ -247,7 +252,7 @@ def main(arguments: Sequence[str]) -> None:
         open_store(settings),
         Attempts(),
         options.worker,
-        options.queues.split(","),
+        Rotation(options.queues.split(","), options.rotation),
         lease_seconds=settings.lease_seconds,
         grace_seconds=settings.cancel_grace_seconds,
         kill=lambda: os.kill(options.child, signal.SIGKILL),

@@ -20,6 +20,7 @@ from structlog.contextvars import get_contextvars
 from jobs.state import Lease, Note, Progress
 from wan_models.errors import GenerationStoppedError
 from workers.channel import Channel, Message
+from workers.rotation import Rotation
 
 _SEND_SECONDS = 10.0  # a keeper that takes nothing for so long is replaced
 _CLOSE_SECONDS = 10.0
@@ -105,10 +106,12 @@ class LeaseKeeper:
 
     Args:
         command: starts a keeper; ``--socket`` and ``--child`` are added.
+        inherited: file descriptors that the command names.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], inherited: Sequence[int] = ()) -> None:
         self._command = command
+        self._inherited = inherited
         self._holds: dict[Lease, Hold] = {}
         self._lock = Lock()
         self._closing = Event()
@@ -196,7 +199,7 @@ class LeaseKeeper:
             fd = theirs.fileno()
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [*self._command, "--socket", str(fd), "--child", str(os.getpid())],
-                pass_fds=[fd],
+                pass_fds=[fd, *self._inherited],
                 start_new_session=True,  # whatever is sent to this process group, it has jobs to put back
             )
         self._channel = Channel(ours, send_seconds=_SEND_SECONDS)
@@ -220,6 +223,8 @@ def _message(what: str, lease: Lease, **more: object) -> Message:
     return {"do": what, "job": lease.job_id, "attempt": lease.attempt, **more}
 
 
-def keeper_command(worker: str, queues: Sequence[str]) -> list[str]:
-    """What starts the keeper of a worker. It reads the same settings as the worker."""
-    return [sys.executable, "-m", "workers.keeper", "--worker", worker, "--queues", ",".join(queues)]
+def keeper_of(worker: str, rotation: Rotation) -> LeaseKeeper:
+    """The keeper of a worker. It reads the same settings as the worker."""
+    options = {"worker": worker, "queues": ",".join(rotation.queues), "rotation": str(rotation.descriptor)}
+    named = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return LeaseKeeper([sys.executable, "-m", "workers.keeper", *named], [rotation.descriptor])

@@ -24,7 +24,7 @@ class Stint:
     Args:
         run: runs the next job of a queue, if there is one.
         messages: where the messages are.
-        is_over: whether this process should take nothing more on.
+        is_over: whether this process should take nothing more of a queue.
         clock: seconds that only go up.
     """
 
@@ -32,7 +32,7 @@ class Stint:
         self,
         run: Callable[[str], None],
         messages: Dispatcher,
-        is_over: Callable[[], bool],
+        is_over: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
@@ -44,7 +44,7 @@ class Stint:
         """Do what the message says that Celery received, then what further ones say."""
         end = self._clock() + STINT_SECONDS
         self._run(queue)
-        while self._clock() < end and not self._is_over() and self._take(queue):
+        while self._clock() < end and not self._is_over(queue) and self._take(queue):
             self._run(queue)
 
     def _take(self, queue: str) -> bool:

@@ -33,14 +33,16 @@ from workers.attempts import Attempts
 from workers.backoff import Backoff
 from workers.celery_app import create_celery
 from workers.checkpoints import Checkpointing
+from workers.consumer import telling
 from workers.drain import Drain
 from workers.finisher import Finisher
 from workers.inputs import JobInputs
-from workers.lease import LeaseKeeper, keeper_command
+from workers.lease import keeper_of
 from workers.notes import Notes
 from workers.outcome import Outcome
 from workers.previews import Previews
 from workers.recovery import Recovery
+from workers.rotation import Rotation
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 from workers.stint import Stint
@@ -53,9 +55,9 @@ _log = logging.getLogger(__name__)
 class Child:
     """The composition root of the child process: everything with a thread or a connection is made here."""
 
-    def __init__(self, settings: WorkerSettings, worker: str, queues: Sequence[str], drain: Drain) -> None:
+    def __init__(self, settings: WorkerSettings, worker: str, rotation: Rotation, drain: Drain) -> None:
         self._open = ExitStack()
-        keeper = self._open.enter_context(LeaseKeeper(keeper_command(worker, queues)))  # starts meanwhile
+        keeper = self._open.enter_context(keeper_of(worker, rotation))  # starts meanwhile
         # Imported in the child alone: a parent that has touched CUDA cannot fork.
         from wan_models.pipelines.video import write_mp4  # noqa: PLC0415 - see above
 
@@ -75,7 +77,7 @@ class Child:
             settings.memory_rules,
             read_engines(settings.engines),
         )
-        _preload(registry, settings.preloaded(queues))
+        _preload(registry, settings.preloaded(rotation.queues))
         finisher = Finisher(store, artifacts, outcome, write_mp4, traces)
         self._open.callback(finisher.close)
         self.runner = Runner(
@@ -95,7 +97,7 @@ class Child:
         self.stint = Stint(
             self.runner.run,
             Dispatcher(connect(settings.redis_address)),
-            is_over=lambda: drain.has_begun() or self.runner.is_broken,
+            is_over=lambda queue: queue not in rotation.taken() or self.runner.is_broken,
         )
 
     def close(self) -> None:
@@ -109,7 +111,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings, name: str, queues: Sequence[str]) -> None:
         self._settings = settings
         self._name = name
-        self._queues = queues
+        self._rotation = Rotation(queues)
         self._drain = Drain(settings.drain_seconds)
         self._child: Child | None = None
 
@@ -119,7 +121,8 @@ class Worker:
         signals.worker_process_init.connect(self._start_child, weak=False)
         signals.worker_process_shutdown.connect(self._close_child, weak=False)
         signals.worker_shutting_down.connect(self._begin_drain, weak=False)
-        app = create_celery(broker_url(self._settings.redis_address), self._queues, self._run_job)
+        app = create_celery(broker_url(self._settings.redis_address), self._rotation.queues, self._run_job)
+        app.conf.worker_consumer = telling(self._rotation)
         alone = ["--without-mingle", "--without-gossip"]
         app.worker_main(["--quiet", "worker", "--hostname", self._name, *alone])
 
@@ -134,7 +137,7 @@ class Worker:
 
     def _start_child(self, **_: object) -> None:
         try:
-            self._child = Child(self._settings, self._name, self._queues, self._drain)
+            self._child = Child(self._settings, self._name, self._rotation, self._drain)
         except Exception:
             # Celery would go on with a child that can do nothing. The supervisor starts a new worker, slowly.
             _log.exception("The child of %s cannot start", self._name)
@@ -147,6 +150,7 @@ class Worker:
 
     def _begin_drain(self, **_: object) -> None:
         self._drain.begin()
+        self._rotation.tell(())
 
 
 def _share_logging(**_: object) -> None:

@@ -1222,6 +1222,16 @@ class TestReads:
         clock.pass_seconds(11)
         assert [worker.name for worker in store.workers()] == ["w2"]
 
+    def test_workers_take_jobs_of_all_their_queues_but_those_that_they_leave_alone(self, store):
+        store.announce("w1", ["a", "b"])
+        store.announce("w2", ["a", "b"], ["b"])
+        store.announce("w3", ["a", "b"], [])
+        assert [(worker.queues, worker.taken) for worker in store.workers()] == [
+            (("a", "b"), ("a", "b")),
+            (("a", "b"), ("b",)),
+            (("a", "b"), ()),
+        ]
+
     def test_workers_not_heard_of_lately_are_buried(self, store, clock):
         store.announce("w1", ["a"])
         clock.pass_seconds(61)

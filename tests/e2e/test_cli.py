@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Service, free_port
+from tests.unit.worker_parts import until
 from wan_models.options import MAGNITUDES
 from wan_models.pipelines.tiny import build_tiny
 from wan_models.pipelines.video import probe_mp4
@@ -117,11 +118,19 @@ def test_a_drained_worker_takes_no_job_until_it_is_resumed(cli, service):
     assert wanserve("workers", "drain", name, DATA_DIR=data_dir).returncode == 0
     try:
         assert " drained " in wanserve("workers", "list", DATA_DIR=data_dir).stdout
+        until(lambda: set(workers_of(service).values()) == {0})
         job_id = cli("generate", "a cat", *SMALL, "--priority", "high")
         assert service.job(job_id)["status"] == "queued"
     finally:
         assert wanserve("workers", "resume", name, DATA_DIR=data_dir).returncode == 0
     assert service.finished(job_id)["status"] == "completed"
+    until(lambda: 0 not in workers_of(service).values())
+
+
+def workers_of(service: Service) -> dict[str, int]:
+    """How many workers take jobs, by task, as the gateway tells."""
+    workers: dict[str, int] = service.client.get("/health").raise_for_status().json()["workers"]
+    return workers
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_running_service(service):

@@ -18,7 +18,8 @@ from jobs.policy import Policy
 from jobs.state import Job, JobState
 from jobs.store_redis import RedisJobStore, connect
 from tests.unit.worker_parts import PATIENCE_SECONDS, QUEUE, new_job, until
-from workers.lease import LeaseKeeper, keeper_command
+from workers.lease import LeaseKeeper, keeper_of
+from workers.rotation import Rotation
 
 LEASE_SECONDS = 1.5
 POLICY = Policy(lease_seconds=LEASE_SECONDS)
@@ -28,11 +29,12 @@ CHILD = """
 import ctypes, os, sys
 from jobs.policy import Policy
 from jobs.store_redis import RedisJobStore, connect
-from workers.lease import LeaseKeeper, keeper_command
+from workers.lease import keeper_of
+from workers.rotation import Rotation
 
 policy = Policy(lease_seconds=float(os.environ["LEASE_SECONDS"]))
 store = RedisJobStore(connect(os.environ["REDIS_URL"]), policy)
-with LeaseKeeper(keeper_command("w1", ["t2v-A14B"])) as keeper:
+with keeper_of("w1", Rotation(["t2v-A14B"])) as keeper:
     keeper.wait()
     job = store.claim("t2v-A14B", "w1")
     held = keeper.hold(job.lease)
@@ -214,7 +216,7 @@ def test_a_child_that_leaves_takes_its_worker_off_the_list_and_its_keeper_with_i
 def test_a_keeper_that_is_waited_for_is_at_work(redis_url, monkeypatch):
     monkeypatch.setenv("REDIS_URL", redis_url)
     store = RedisJobStore(connect(redis_url), POLICY)
-    with LeaseKeeper(keeper_command("w1", [QUEUE])) as keeper:
+    with keeper_of("w1", Rotation([QUEUE])) as keeper:
         assert keeper.wait()
         assert [worker.name for worker in store.workers()] == ["w1"]
         first = keeper._process

@@ -91,6 +91,7 @@ def test_queues_workers_and_stores_are_told(store, told_of_stores, clock):
     submit(store, 2)
     clock.time += 20
     store.announce("gpu0@here", [QUEUE])
+    store.announce("gpu1@here", [QUEUE], [])
     told = samples(told_of_stores)
     assert told["wanserve_jobs", QUEUE, "queued"] == 2
     assert told["wanserve_jobs", QUEUE, "in_progress"] == 0

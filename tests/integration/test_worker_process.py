@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,12 @@ from tests.integration.worker_processes import (
     ENDLESS,
     LONG,
     PATIENCE_SECONDS,
+    QUEUE,
     Workers,
     result,
     worker_and_child,
 )
+from tests.unit.worker_parts import until
 from wan_models.pipelines.video import VideoInfo, probe_mp4
 
 pytestmark = pytest.mark.slow
@@ -121,16 +123,30 @@ def test_a_supervisor_that_is_told_to_stop_puts_its_job_back_and_ends_well(worke
             os.kill(pid, 0)
 
 
+def test_a_worker_that_drains_is_alive_and_takes_no_jobs(tmp_path, models_dir):
+    with (
+        EmbeddedRedis(tmp_path / "redis") as redis,
+        closing(Workers(redis.url, tmp_path / "data", models_dir, DRAIN_SECONDS="3600")) as workers,
+    ):
+        store, job_id = workers.store, workers.submit(**ENDLESS)
+        workers.denoising(job_id)
+        assert [worker.taken for worker in store.workers()] == [(QUEUE,)]
+        workers.process.send_signal(signal.SIGTERM)
+        try:
+            until(lambda: [(worker.queues, worker.taken) for worker in store.workers()] == [((QUEUE,), ())])
+            assert store.get(job_id).state is JobState.IN_PROGRESS
+        finally:
+            store.cancel(job_id)
+        assert workers.process.wait(PATIENCE_SECONDS) == 0
+
+
 def test_a_supervisor_that_is_killed_leaves_no_worker_behind_and_no_job_half_done(workers_of_their_own):
     workers = workers_of_their_own
     job_id = workers.submit(**ENDLESS)
     workers.denoising(job_id)
     workers.process.kill()
     workers.process.wait()
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while workers.store.workers():
-        assert time.monotonic() < give_up_at, workers.log.read_text()
-        time.sleep(0.02)
+    until(lambda: not workers.store.workers(), PATIENCE_SECONDS)
     job = workers.store.get(job_id)
     assert (job.state, job.failures, job.worker) == (JobState.QUEUED, 0, None)
     assert workers.messages() >= 1

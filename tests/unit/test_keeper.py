@@ -13,6 +13,7 @@ from jobs.state import Job, JobError, JobState, Progress
 from tests.unit.worker_parts import QUEUE, Clock, FlakyStore, new_job
 from workers.attempts import Attempts
 from workers.keeper import Keeper
+from workers.rotation import Rotation
 
 GRACE_SECONDS = 10
 POLICY = Policy(lease_seconds=30, max_attempts=2)
@@ -35,11 +36,12 @@ class Child:
         self.store = store
         self.clock = clock
         self.killed = 0
+        self.rotation = Rotation([QUEUE])
         self.keeper = Keeper(
             store,
             Attempts(patience_seconds=0),
             "w1",
-            [QUEUE],
+            self.rotation,
             lease_seconds=30,
             grace_seconds=GRACE_SECONDS,
             kill=self._kill,
@@ -125,6 +127,14 @@ class TestRenewing:
         child.after(POLICY.worker_silence_seconds * 2)
         (worker,) = store.workers()
         assert (worker.name, worker.queues, worker.seen_at) == ("w1", (QUEUE,), clock.time)
+
+    def test_says_which_jobs_its_worker_takes(self, child, store):
+        child.rotation.tell(())
+        child.after(2)
+        assert [(worker.queues, worker.taken) for worker in store.workers()] == [((QUEUE,), ())]
+        child.rotation.tell([QUEUE])
+        child.after(2)
+        assert [worker.taken for worker in store.workers()] == [(QUEUE,)]
 
     def test_outlasts_a_store_that_is_away_for_however_long(self, child, store):
         job = child.claim()

@@ -39,6 +39,23 @@ def test_the_load_of_a_queue_is_its_live_workers_and_its_pace():
     assert load.of("another") == QueueLoad()
 
 
+def test_a_worker_that_drains_counts_as_none_and_gives_no_hope():
+    store = MemoryJobStore(Policy())
+    store.announce("worker-1", QUEUES, QUEUES[1:])
+    store.announce("worker-2", QUEUES[:1], [])
+    store.submit(NewJob(id="job_1", queue=QUEUES[0], spec={}))
+    job = store.claim(QUEUES[0], "worker-2")
+    assert job is not None
+    store.succeed(job.lease, {})
+    load = Load(store, QUEUES)
+    assert load.workers() == {"t2v-A14B": 0, "ti2v-5B": 1}
+    assert load.next_eta(QUEUES[0]) is None
+    store.announce("worker-2", QUEUES[:1])
+    again = Load(store, QUEUES)
+    assert again.workers() == {"t2v-A14B": 1, "ti2v-5B": 1}
+    assert again.next_eta(QUEUES[0]) is not None
+
+
 class TestEta:
     """Of a queue with one worker whose jobs take 25 seconds."""
 

@@ -37,7 +37,9 @@ class Bench:
         self.seconds = seconds
         self.ran: list[str] = []
         self.over_after = 1000
-        self.stint = Stint(self._run, self.messages, lambda: len(self.ran) >= self.over_after, self.clock)
+        self.stint = Stint(
+            self._run, self.messages, lambda _queue: len(self.ran) >= self.over_after, self.clock
+        )
 
     def _run(self, queue: str) -> None:
         self.ran.append(queue)
@@ -87,4 +89,4 @@ def test_what_breaks_a_run_is_not_hidden():
         raise StoreUnavailableError("No claim could be made.")
 
     with pytest.raises(StoreUnavailableError):
-        Stint(breaks, Messages(1), lambda: False).work(QUEUE)
+        Stint(breaks, Messages(1), lambda _queue: False).work(QUEUE)

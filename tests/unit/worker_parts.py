@@ -18,6 +18,7 @@ from workers.attempts import Attempts
 from workers.channel import Message
 from workers.keeper import Keeper
 from workers.lease import Hold, LeaseKeeper
+from workers.rotation import Rotation
 
 PATIENCE_SECONDS = 20.0
 QUEUE = "t2v-A14B"
@@ -65,9 +66,9 @@ class FlakyStore(MemoryJobStore):
         self._answer()
         super().annotate(job_id, notes, sent_at)
 
-    def announce(self, worker: str, queues: Any) -> None:
+    def announce(self, worker: str, queues: Any, taken: Any = None) -> None:
         self._answer()
-        super().announce(worker, queues)
+        super().announce(worker, queues, taken)
 
     def retire(self, worker: str) -> None:
         self._answer()
@@ -90,7 +91,7 @@ class DirectKeeper(LeaseKeeper):
             store,
             Attempts(patience_seconds=0),
             "w1",
-            [QUEUE],
+            Rotation([QUEUE]),
             lease_seconds=30,
             grace_seconds=10,
             kill=self._kill,
