@@ -105,7 +105,7 @@ def main() -> None:
             sys.exit(str(error))
         if worker.models_dir is None:
             builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
-            subprocess.run(builder, env=os.environ | {"TQDM_DISABLE": "1"}, check=True)
+            subprocess.run(builder, check=True)
         note = Running(os.getpid(), address, flower.url if flower else None)
         running.enter_context(noted(gateway.data_dir, note))
         kept = programs(gateway.metrics_port, flower)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import WanImageToVideoPipeline, WanPipeline
+from transformers.utils.logging import disable_progress_bar
 
 from wan_models.catalog import CATALOG, ModelSpec
 from wan_models.manifest import Manifest
@@ -37,6 +38,7 @@ def build_tiny(task: str, models_dir: Path) -> Path:
     if installed_model(models_dir, task):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    disable_progress_bar()  # it would tell of each file that is written
     scratch = Path(mkdtemp(prefix=f".{task}-", dir=target.parent))
     try:
         _pipeline(task).save_pretrained(scratch)
