@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import socket
 import sys
@@ -30,6 +31,8 @@ from wan_models.loras import read_loras
 
 MAX_SOCKET_MESSAGE_BYTES = 4096  # nobody has anything to say
 GRACE_SECONDS = 25  # for open downloads; orchestrators commonly kill after 30
+
+_log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -71,7 +74,8 @@ def main() -> None:
     end_with_keeper()
     sweep_scratch()
     try:
-        check_exposure(settings, open_keys(settings))
+        if warning := check_exposure(settings, open_keys(settings)):
+            _log.warning(warning)
         read_loras(settings.loras_dir)
     except (EnginesError, ExposedError, LoraCatalogError) as error:
         sys.exit(str(error))

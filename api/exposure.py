@@ -18,8 +18,11 @@ class ExposedError(Exception):
     """Nobody could use the service, or everybody. The message says what to do."""
 
 
-def check_exposure(settings: GatewaySettings, keys: KeyStore) -> None:
-    """Refuse to listen for others without any key, and say in the log whom the service will serve.
+def check_exposure(settings: GatewaySettings, keys: KeyStore) -> str | None:
+    """Refuse to listen for others without any key.
+
+    Returns:
+        A warning of whom the service will serve without one, if it will serve anybody.
 
     Raises:
         ExposedError: others can reach it, no key was ever made, and nothing allows that.
@@ -31,9 +34,10 @@ def check_exposure(settings: GatewaySettings, keys: KeyStore) -> None:
             f"Make one: {CREATE_COMMAND}. To serve everybody without keys, set ALLOW_ANONYMOUS=true."
         )
     if mode is Anonymous.ALWAYS:
-        _log.warning("ALLOW_ANONYMOUS: whoever reaches %s:%s may use it.", settings.host, settings.port)
-    elif empty:
-        _log.warning("No API keys: serving this machine alone. Make one to serve others: %s", CREATE_COMMAND)
+        return f"ALLOW_ANONYMOUS: whoever reaches {settings.host}:{settings.port} may use it."
+    if empty:
+        return f"No API keys: serving this machine alone. Make one to serve others: {CREATE_COMMAND}"
+    return None
 
 
 def _is_empty(keys: KeyStore) -> bool:

@@ -148,6 +148,16 @@ def test_it_says_that_it_listens_once_it_does(service, tmp_path):
     assert process.returncode == 0
 
 
+def test_a_start_warns_once_of_what_matters_and_of_nothing_else(tmp_path):
+    with running_service(tmp_path / "data") as service:
+        log = service.log.read_text()
+    warnings = [line for line in log.splitlines() if '"level": "warning"' in line]
+    assert len(warnings) == 1
+    assert "No API keys: serving this machine alone" in warnings[0]
+    told = [line for line in log.splitlines() if not line.startswith("{")]
+    assert all(line.startswith(("wanserve ", "Built a tiny ")) for line in told), told
+
+
 def test_where_one_runs_already_the_demo_says_where_and_another_is_refused(service):
     data_dir = service.log.with_suffix("")
     environment = os.environ | {"DATA_DIR": str(data_dir), "PORT": str(free_port())}
