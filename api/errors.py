@@ -7,7 +7,6 @@ clients read, ``error_type`` what fal's do; ``title``, ``status`` and ``detail``
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from api import refusals
 from api.body import BODY, SEND_OBJECT
 from api.limiter import rate_headers
+from api.outages import ARTIFACT_STORE, JOB_STORE
 from api.ranges import UnsatisfiableRangeError
 from api.schemas import FieldError, Problem, SdkError
 from jobs import errors as jobs
@@ -35,7 +35,6 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 BUSY_SECONDS = 30
 _MOST_FIELD_ERRORS = 20
-_log = logging.getLogger(__name__)
 _LONGEST_NAME = 64
 
 
@@ -255,7 +254,8 @@ def _detail(connection: HTTPConnection, error: Exception, kind: Kind, faults: Se
             return "No WebSocket is served at this address; /ws/jobs/{job_id} is one."
         return _FRAMEWORK.get(kind.status, str(error.detail))
     if isinstance(error, (jobs.StoreUnavailableError, jobs.ArtifactStoreUnavailableError)):
-        _log.warning("%s", error)  # it names addresses: for the log, not for strangers
+        outage = JOB_STORE if isinstance(error, jobs.StoreUnavailableError) else ARTIFACT_STORE
+        outage.meet(error)  # it names addresses: for the log, not for strangers
         return f"{kind.title}. Try again in a few seconds; the service's log says what is wrong."
     if kind is _INVALID:
         return " ".join(

@@ -6,7 +6,6 @@ It is there while somebody listens, and a little longer: every event of every jo
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -16,13 +15,12 @@ from starlette.concurrency import run_in_threadpool
 
 from api.feed import Feed, News
 from api.listener import Listener
+from api.outages import JOB_STORE
 from jobs.errors import StoreUnavailableError
 from jobs.state import FINAL_STATES, Job
 
 RESUBSCRIBE_SECONDS = 1
 IDLE_SECONDS = 10  # subscribing anew for each of many waiters would cost more than the news between them
-
-_log = logging.getLogger(__name__)
 
 
 class Topic(Enum):
@@ -114,7 +112,7 @@ class Watch:
             try:
                 await self._hear(feed)
             except StoreUnavailableError as error:
-                _log.warning("%s Waiting clients look for themselves until it is back.", error)
+                JOB_STORE.meet(error)  # those who wait look for themselves until it is back
                 await asyncio.sleep(RESUBSCRIBE_SECONDS)
 
     async def _hear(self, feed: Feed) -> None:
@@ -122,6 +120,7 @@ class Watch:
         async with aclosing(feed.listen()) as heard:
             async for news in heard:
                 if news is None:  # subscribed just now, and anything may have happened before
+                    JOB_STORE.is_over()
                     self._wake_all()
                 else:
                     self._spread(news)

@@ -17,6 +17,7 @@ from jobs.state import Job
 from jobs.store import JobStore
 from jobs.webhook_store import DEFAULT, WebhookStore
 from jobs.webhooks import Delivery, Lane, Leased, Verdict, retry_delay
+from telemetry.outage import Outage
 from workers.courier import Courier, Result
 from workers.envelope import deliveries
 
@@ -58,6 +59,7 @@ class Deliverer:
         self._wake = Event()
         self._lanes = {lane: _Slots(lane, self._wake.set) for lane in Lane}
         self._sweep_at = 0.0
+        self._outage = Outage(_log, "The job store")
 
     def run(self, stopped: Event) -> None:
         """Deliver until stopped, then finish the attempts under way. A store that is away is waited for."""
@@ -65,6 +67,10 @@ class Deliverer:
             self._wake.clear()
             try:
                 self._work()
+                self._outage.is_over()
+            except StoreUnavailableError as error:
+                self._outage.meet(error)
+                stopped.wait(PAUSE_SECONDS)
             except JobsError as error:
                 _log.warning("Webhooks wait: %s", error)
                 stopped.wait(PAUSE_SECONDS)

@@ -15,6 +15,7 @@ from jobs.errors import JobsError, StoreUnavailableError
 from jobs.facts import facts_of
 from jobs.state import Job
 from jobs.store import JobStore
+from telemetry.outage import Outage
 
 # What one sweep sends for a queue, at most: enough for any fleet, and no flood for one that is away.
 _MOST_MESSAGES = 100
@@ -55,6 +56,7 @@ class Maintenance:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._away_since: float | None = None
+        self._outage = Outage(_log, "The job store", clock)
         self._rescue_from = clock()
         self._more = more
         self._rescued = rescued
@@ -90,6 +92,8 @@ class Maintenance:
         for duty in duties:
             try:
                 duty()
+            except StoreUnavailableError as error:
+                self._outage.meet(error)
             except JobsError as error:
                 _log.warning("Maintenance, %s: %s", duty.__name__, error)
             except Exception:  # noqa: BLE001 - a sweeper that ends in silence would strand every job after it
@@ -153,6 +157,7 @@ class Maintenance:
         except StoreUnavailableError:
             self._away_since = now if self._away_since is None else self._away_since
             raise
+        self._outage.is_over()
         # A shorter absence left every lease the time for another heartbeat, of which there are three a lease.
         if self._away_since is not None and now - self._away_since > self._lease_seconds / 3:
             self._rescue_from = now + self._lease_seconds

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Request, Response
 
 from api.answer import answer
 from api.openapi import PROBLEMS
+from api.outages import ARTIFACT_STORE, JOB_STORE
 from api.parts import Parts, parts_of
 from api.query import StrictRoute
 from api.schemas import Health, Probe
 from api.version import VERSION
 from jobs.errors import ArtifactStoreUnavailableError, StoreUnavailableError
+from telemetry.outage import Outage
 
 router = APIRouter(prefix="/health", tags=["service"], responses=PROBLEMS, route_class=StrictRoute)
 
@@ -34,12 +36,12 @@ async def get_live() -> Response:
 @router.get("/ready", response_model=Probe, responses={503: {"model": Probe, "description": "No job store."}})
 def get_ready(request: Request) -> Response:
     """Whether to send requests here: what a load balancer goes by. Needs no key."""
-    status = _state(parts_of(request).store.ping)
+    status = _state(parts_of(request).store.ping, JOB_STORE)
     return answer(Probe(status=status), status=200 if status == "ok" else 503)
 
 
 def _examine(parts: Parts) -> Health:
-    store, artifacts = _state(parts.store.ping), _state(parts.artifacts.ping)
+    store, artifacts = _state(parts.store.ping, JOB_STORE), _state(parts.artifacts.ping, ARTIFACT_STORE)
     whole = "unavailable" if store != "ok" else "ok" if artifacts == "ok" else "degraded"
     return Health(
         status=whole,
@@ -50,9 +52,11 @@ def _examine(parts: Parts) -> Health:
     )
 
 
-def _state(ping: Callable[[], None]) -> Literal["ok", "unavailable"]:
+def _state(ping: Callable[[], None], outage: Outage) -> Literal["ok", "unavailable"]:
     try:
         ping()
-    except (StoreUnavailableError, ArtifactStoreUnavailableError):
+    except (StoreUnavailableError, ArtifactStoreUnavailableError) as error:
+        outage.meet(error)
         return "unavailable"
+    outage.is_over()
     return "ok"

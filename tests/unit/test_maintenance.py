@@ -158,6 +158,17 @@ class TestRescueAfterTheStoreWasAway:
         maintenance.rescue()
         return maintenance
 
+    def test_it_is_told_of_once_when_it_goes_and_once_when_it_is_back(self, bench, store, caplog):
+        caplog.set_level("INFO", "workers.maintenance")
+        maintenance = bench.sweeper(store)
+        store.away = True
+        for _ in range(50):
+            maintenance.sweep()
+            bench.clock.sleep(1)
+        store.away = False
+        maintenance.sweep()
+        assert caplog.messages == ["The store is away.", "The job store answers again, after 50 s"]
+
     def test_the_heartbeats_of_living_workers_come_first(self, bench, store):
         alive, dead = bench.claimed(1), bench.claimed(2)
         maintenance = self.absence(bench, store, 3600)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from starlette.testclient import WebSocketDenialResponse
 
 from api.body import MAX_JSON_BYTES
+from api.outages import JOB_STORE
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
 from jobs.state import JobFilter
@@ -170,7 +171,9 @@ def test_whatever_address_and_headers_come_nothing_breaks(fuzzed, method, place,
         assert_problem(answer, answer.status_code)
 
 
-def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(tmp_path):
+def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(tmp_path, caplog):
+    JOB_STORE.is_over()  # what other tests noted
+    caplog.set_level("INFO", "api.outages")
     server = EmbeddedRedis(tmp_path / "redis")
     redis = connect(server.url)
     store = RedisJobStore(redis, Policy())
@@ -194,6 +197,11 @@ def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(t
         assert [seen["id"] for seen in gateway.client.get("/jobs").json()["jobs"]] == [job["id"]]
         assert [submitted.id for submitted in gateway.submitted] == [job["id"]]
         assert gateway.client.get("/health").status_code == 200
+    told = [record.message for record in caplog.records if record.name == "api.outages"]
+    assert [text.partition(" (")[0].partition(",")[0] for text in told] == [
+        "The job store does not answer",
+        "The job store answers again",
+    ]
     redis.close()
     server.stop()
 
