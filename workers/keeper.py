@@ -26,10 +26,11 @@ from jobs.settings import load_settings
 from jobs.state import NOTES_KEPT, Job, JobError, Lease, Note, Progress
 from jobs.store import JobStore
 from telemetry.logs import configure_logging
+from telemetry.outage import Outage
 from workers.attempts import Attempts
 from workers.channel import Channel, Message
 from workers.death import Death
-from workers.lease import AT_WORK, FINISHING
+from workers.lease import AT_WORK, FINISHING, PAST_STEPS
 from workers.rotation import Rotation
 from workers.settings import WorkerSettings
 
@@ -52,10 +53,20 @@ class Holding:
     lease: Lease
     facts: Mapping[str, str]
     progress: Progress | None = None  # what the record does not know yet
-    on_device: bool = True
+    stage: str = ""
     stop: str | None = None
     stopped_at: float = 0.0
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))  # which the record lacks
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it is not done with the device yet."""
+        return self.stage not in FINISHING
+
+    @property
+    def is_cancelled_late(self) -> bool:
+        """Whether it is to be cancelled where there is no step left to stop at."""
+        return self.stop == "cancel" and self.stage in PAST_STEPS
 
 
 class Keeper:
@@ -91,6 +102,8 @@ class Keeper:
         self._rotation = rotation
         self._grace_seconds = grace_seconds
         self._kill = kill
+        self._killed = False
+        self._outage = Outage(_log, "The job store", clock)
         self._clock = clock
         self._every_seconds = min(_LONGEST_BEAT_SECONDS, lease_seconds / _BEATS_PER_LEASE)
         self._beat_at = clock()
@@ -153,6 +166,7 @@ class Keeper:
             for holding in overdue:
                 self._note_kill(holding)
             self._kill()
+            self._killed = True
             for holding in self._take_all():
                 self._end(holding, self._store.release)  # the other jobs of the child did nothing wrong
         return stops
@@ -161,6 +175,8 @@ class Keeper:
         """End the attempts of a child that died."""
         error = JobError("worker_lost", f"The process of worker {self._worker} died: {how}.")
         holdings = self._take_all()
+        if not holdings and not self._killed:
+            _log.error("The process of worker %s died: %s", self._worker, how)
         someone_ran = any(holding.on_device for holding in holdings)
         for holding in holdings:
             if someone_ran and not holding.on_device:
@@ -171,7 +187,7 @@ class Keeper:
     def _note(self, key: tuple[str, int], progress: Progress) -> None:
         if holding := self._holdings.get(key):
             holding.progress = progress
-            holding.on_device = progress.stage not in FINISHING
+            holding.stage = progress.stage
 
     def _renew(self, holding: Holding) -> tuple[str, str] | None:
         """Send one heartbeat; gives the reason to stop that it brings, if it brings one."""
@@ -184,7 +200,7 @@ class Keeper:
         except StoreUnavailableError as error:
             # Only the store can say that a lease is lost, and it may come back as if nothing had been.
             with bound_contextvars(**holding.facts):
-                _log.warning("No heartbeat: %s", error)
+                _log.debug("No heartbeat: %s", error)
             return None
         holding.progress = None
         return ("cancel", "A cancel was requested.") if cancelled and not holding.stop else None
@@ -215,10 +231,13 @@ class Keeper:
                     self._attempts.end(lease, lambda: otherwise(lease))
 
     def _note_kill(self, holding: Holding) -> None:
-        text = "The run does not stop; killing its process"
+        if holding.is_cancelled_late:
+            level, text = "info", "Cancelled behind its last step, where it cannot stop; killing its process"
+        else:
+            level, text = "error", "The run does not stop; killing its process"
         with bound_contextvars(**holding.facts):
-            _log.error(text)
-        holding.notes.append(Note(time.time(), "error", holding.lease.attempt, text))
+            _log.log(logging.getLevelNamesMapping()[level.upper()], text)
+        holding.notes.append(Note(time.time(), level, holding.lease.attempt, text))
 
     def _tell_owner(self, holding: Holding) -> None:
         """Write notes down; while the store is away, they wait for the next beat."""
@@ -234,7 +253,9 @@ class Keeper:
         try:
             say()
         except JobsError as error:
-            _log.warning("Worker %s cannot be listed: %s", self._worker, error)
+            self._outage.meet(error)
+        else:
+            self._outage.is_over()
 
 
 def main(arguments: Sequence[str]) -> None:

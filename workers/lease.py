@@ -44,6 +44,9 @@ class HoldLostError(GenerationStoppedError):
 FINISHING = frozenset({"encoding", "uploading"})
 """The stages of a job that is done with the device."""
 
+PAST_STEPS = FINISHING | {"decoding"}
+"""The stages behind the last step, where there is none to stop at."""
+
 AT_WORK = "renew"
 """What a keeper says that it does, once it does it."""
 

@@ -6,12 +6,14 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 from celery import signals
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.utils.log import get_multiprocessing_logger
 
 from jobs.connect import open_artifacts, open_disks, open_store
@@ -118,11 +120,13 @@ class Worker:
     def run(self) -> None:
         """Serve the queues until the process is told to stop."""
         signals.setup_logging.connect(_share_logging, weak=False)
+        signals.celeryd_after_setup.connect(_ignore_warnings, weak=False)  # Celery has set its own filters
         signals.worker_process_init.connect(self._start_child, weak=False)
         signals.worker_process_shutdown.connect(self._close_child, weak=False)
         signals.worker_shutting_down.connect(self._begin_drain, weak=False)
         app = create_celery(broker_url(self._settings.redis_address), self._rotation.queues, self._run_job)
         app.conf.worker_consumer = telling(self._rotation)
+        _ignore_warnings()
         alone = ["--without-mingle", "--without-gossip"]
         app.worker_main(["--quiet", "worker", "--hostname", self._name, *alone])
 
@@ -156,7 +160,23 @@ class Worker:
 def _share_logging(**_: object) -> None:
     """Celery sets up no logging where somebody listens to this signal: its lines go where ours go."""
     get_multiprocessing_logger()  # the pool's, which is made to go nowhere
+    logging.getLogger("multiprocessing").addFilter(_is_news)
     share_logging("multiprocessing")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a child died: the keeper tells how, of which jobs, and whether there was a need for it."""
+    return "exited with" not in str(record.msg)
+
+
+def _ignore_warnings(**_: object) -> None:
+    """Leave out what Celery warns of that was decided here.
+
+    Nothing but JSON is taken from messages, so that root is no danger to be reminded of; and a job goes on
+    while the broker is away: its lease is in the record, not in its message.
+    """
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    warnings.filterwarnings("ignore", message=r"\s*In Celery 5\.1", category=CPendingDeprecationWarning)
 
 
 def _preload(registry: Registry, tasks: Sequence[str]) -> None:

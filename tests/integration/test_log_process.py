@@ -75,3 +75,25 @@ def test_what_a_worker_notes_for_the_owner_outlives_it(workers):
         (2, "Loading t2v-A14B"),
     ]
     assert all(text.startswith(("Loading t2v-A14B", "Loaded t2v-A14B in ")) for _, text in notes)
+
+
+def test_a_redis_that_goes_is_told_of_once_by_each_process_and_nothing_is_warned_of_in_vain(
+    tmp_path: Path, models_dir
+):
+    with EmbeddedRedis(tmp_path / "redis") as redis:
+        workers = Workers(redis.url, tmp_path / "data", models_dir, LOG_FORMAT="")
+        try:
+            job_id = workers.submit(sample_steps=100)
+            workers.denoising(job_id)
+            redis.stop()
+            workers.wait_for_line("Trying again in 4.00 seconds")  # says Celery, having waited for 2
+            redis.start()
+            workers.finished(job_id)
+            workers.wait_for_line("Connected to", times=2)
+            told = lines(workers.log.read_text())
+        finally:
+            workers.close()
+    for text in ("The job store does not answer", "The job store answers again"):
+        tellers = [line["process"] for line in told if line["message"].startswith(text)]
+        assert sorted(tellers) == ["deliverer", "keeper", "supervisor"]
+    assert not [line for line in told if "Warning" in line["message"] or "torchvision" in line["message"]]

@@ -98,10 +98,10 @@ class Workers:
             time.sleep(0.02)
         return job
 
-    def wait_for_line(self, text: str) -> None:
-        """Look at the log until a line says this."""
+    def wait_for_line(self, text: str, times: int = 1) -> None:
+        """Look at the log until a line, or so many, say this."""
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while text not in (log := self.log.read_text()):
+        while (log := self.log.read_text()).count(text) < times:
             assert time.monotonic() < give_up_at, log[-4000:]
             time.sleep(0.02)
 

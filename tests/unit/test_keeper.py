@@ -136,6 +136,15 @@ class TestRenewing:
         child.after(2)
         assert [worker.taken for worker in store.workers()] == [(QUEUE,)]
 
+    def test_tells_once_that_the_store_went_and_once_that_it_is_back(self, child, store, caplog):
+        caplog.set_level("INFO")
+        child.claim()
+        store.away = True
+        child.after(50)
+        store.away = False
+        child.after(2)
+        assert caplog.messages == ["The store is away.", "The job store answers again, after 50 s"]
+
     def test_outlasts_a_store_that_is_away_for_however_long(self, child, store):
         job = child.claim()
         child.report(job, "denoising", 3)
@@ -216,6 +225,14 @@ class TestARunThatDoesNotStop:
         child.after(2)
         assert child.killed == 1
 
+    @pytest.mark.parametrize(("stage", "level"), [("denoising", "error"), ("decoding", "info")])
+    def test_is_an_error_only_where_there_was_a_step_to_stop_at(self, child, store, stage, level):
+        job = child.claim()
+        child.report(job, stage)
+        store.cancel(job.id)
+        child.after(GRACE_SECONDS + 1)
+        assert [note.level for note in store.notes(job.id)] == [level]
+
     def test_is_killed_once(self, child, store):
         store.cancel(child.claim().id)
         child.after(300)
@@ -237,7 +254,7 @@ def test_what_is_logged_of_a_job_says_what_it_was_taken_with(child, store, caplo
         facts.append(get_contextvars())
         return True
 
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     monkeypatch.setattr(caplog.handler, "filters", [note_facts])
     child.claim()
     store.away = True
