@@ -100,5 +100,5 @@ def get_preview(job_id: str, step: Annotated[int, Path(ge=1, le=100_000)], reque
 
 @router.post("/{job_id}/cancel", response_model=JobView)
 def cancel_job(job_id: str, request: Request) -> Response:
-    """Cancel a queued job at once, or have a running one stop at its next step."""
+    """Cancel a queued job at once, or have a running one stop at its next step, or when its stage ends."""
     return job_answer(parts_of(request).store.cancel(check_job_id(job_id)), request)

@@ -72,7 +72,8 @@ def cancel(api: ApiClient, job_ids: tuple[str, ...]) -> None:
     """Cancel jobs, queued or running."""
     for job_id in job_ids:
         job = api.request("POST", f"/jobs/{job_id}/cancel")
-        asked = " (the worker stops at its next step)" if job["status"] == "in_progress" else ""
+        runs = job["status"] == "in_progress"
+        asked = " (it stops at its next step, or when its stage ends)" if runs else ""
         click.echo(f"{job_id}  {job['status']}{asked}")
 
 
