@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PIP := pip==26.3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -20,7 +21,7 @@ $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
 	@echo "Installing wanserve into $(VENV). The first time this takes minutes."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
@@ -63,6 +64,7 @@ bench: setup ## Measure against plain alternatives, side by side
 bench-gpu: setup ## Measure real shapes with random weights, where a CUDA GPU is present
 	@$(BIN)/python -m scripts.bench_gpu
 
+# Versions without hashes: with these pip installs nothing in place, and no wheel of a mirror, such as torch's for CPUs.
 lock: setup ## Pin every dependency for every platform
 	$(BIN)/python -m pip install --quiet uv
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --quiet --upgrade --output-file requirements.lock
