@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from statistics import median
 
 from jobs.keys import Scope, create_key
 from jobs.keys_redis import RedisKeyStore
 from jobs.store_redis import connect
 from scripts.bench import sample
 from scripts.bench.client import UNIQUE, Rate, apply_load
-from scripts.bench.gateway import SUBMIT, both, milliseconds
+from scripts.bench.gateway import SUBMIT, both, latencies
 from scripts.bench.report import Figure
 from scripts.bench.workspace import Workspace
 
@@ -47,14 +46,9 @@ def measure(workspace: Workspace) -> Iterator[Figure]:
             "x-request-id": UNIQUE,
         }
         rounds = [(_call(ours, headers, WISHES), _call(plain, {}, {})) for _ in range(ROUNDS + 1)][1:]
-    for name in ("p50", "p99"):
-        full, bare = (median(getattr(rate, name) for rate in side) for side in zip(*rounds, strict=True))
-        yield Figure(
-            what=f"submit with all features on, {name} at {CLIENTS} clients",
-            measured=milliseconds(full),
-            against=f"plain app without any {milliseconds(bare)}",
-            ratio=full / bare,
-        )
+    yield from latencies(
+        "submit with all features on", f"at {CLIENTS} clients", "plain app without any", rounds
+    )
 
 
 def _call(url: str, headers: dict[str, str], wishes: dict[str, object]) -> Rate:

@@ -35,7 +35,7 @@ def measure_submit(workspace: Workspace) -> Iterator[Figure]:
         alone = _calls("POST", SUBMIT, sample.body(), 1)(ours).p50
         floor = _push_seconds(redis_url)
     yield _rates("submit", "plain app", pairs, GOAL_RATIO)
-    yield from _latencies("submit", "plain app", pairs)
+    yield from latencies("submit", "under that load", "plain app", pairs)
     yield Figure(
         what="submit, p50 on one connection",
         measured=milliseconds(alone),
@@ -50,7 +50,7 @@ def measure_status(workspace: Workspace) -> Iterator[Figure]:
         job_id = httpx.post(ours + SUBMIT, json=sample.body()).raise_for_status().json()["id"]
         pairs = _take_turns(_calls("GET", f"/jobs/{job_id}", None, CONNECTIONS), ours, plain)
     yield _rates("status", "bare endpoint", pairs, None)
-    yield from _latencies("status", "bare endpoint", pairs)
+    yield from latencies("status", "under that load", "bare endpoint", pairs)
 
 
 @contextmanager
@@ -88,11 +88,12 @@ def _rates(verb: str, beside: str, pairs: list[tuple[Rate, Rate]], goal: float |
     )
 
 
-def _latencies(verb: str, beside: str, pairs: list[tuple[Rate, Rate]]) -> Iterator[Figure]:
+def latencies(verb: str, when: str, beside: str, pairs: list[tuple[Rate, Rate]]) -> Iterator[Figure]:
+    """The median and the 99th percentile of what a request took, as the middle of all rounds."""
     for name in ("p50", "p99"):
         ours, plain = (median(getattr(rate, name) for rate in side) for side in zip(*pairs, strict=True))
         yield Figure(
-            what=f"{verb}, {name} under that load",
+            what=f"{verb}, {name} {when}",
             measured=milliseconds(ours),
             against=f"{beside} {milliseconds(plain)}",
             ratio=ours / plain,

@@ -208,8 +208,9 @@ def test_many_threads_share_a_store(store, video):
         assert list(threads.map(round_trip, range(24))) == [CONTENT[number:] for number in range(24)]
 
 
-def test_a_store_that_answers_can_be_pinged(store):
+def test_a_store_that_answers_can_be_pinged_which_leaves_nothing_in_it(store):
     store.ping()
+    assert list(store.find()) == []
 
 
 def test_the_suffix_of_a_key_tells_the_media_type():

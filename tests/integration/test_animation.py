@@ -69,7 +69,7 @@ def test_every_file_shows_in_the_video(warm, media, tmp_path, name):
     assert not torch.equal(made.frames, REPLACE.frames(warm["animate-14B"], media))
 
 
-def refused(warm, media: Path, match: str, **inputs: Path | None) -> None:
+def assert_refused(warm, media: Path, match: str, **inputs: Path | None) -> None:
     """Check that a run with other inputs is refused, and that the next one is as ever."""
     given = {name: path for name, path in {**REPLACE.run(media).inputs, **inputs}.items() if path}
     before = REPLACE.frames(warm["animate-14B"], media)
@@ -81,20 +81,20 @@ def refused(warm, media: Path, match: str, **inputs: Path | None) -> None:
 @pytest.mark.parametrize("name", ["pose", "face", "bg", "mask"])
 def test_one_frame_is_refused_by_name(warm, media, tmp_path, name):
     single = write_video(tmp_path / "single.mp4", rolling(1))
-    refused(warm, media, f"{name}: it has a single frame", **{name: single})
+    assert_refused(warm, media, f"{name}: it has a single frame", **{name: single})
 
 
 @pytest.mark.parametrize("name", ["bg", "mask"])
 def test_a_scene_of_another_size_than_the_poses_is_refused(warm, media, tmp_path, name):
     wide = write_video(tmp_path / "wide.mp4", rolling(9).repeat(1, 1, 2, 1))
-    refused(
+    assert_refused(
         warm, media, rf"{name}: its frames are 128\*64, and those of the pose video 64\*64", **{name: wide}
     )
 
 
 @pytest.mark.parametrize("name", REPLACE.inputs)
 def test_a_missing_file_is_named(warm, media, name):
-    refused(warm, media, f"{name}: this task needs it", **{name: None})
+    assert_refused(warm, media, f"{name}: this task needs it", **{name: None})
 
 
 def test_poses_must_outnumber_the_frames_taken_over(warm, media, tmp_path):

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from kombu import Connection
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError, broker_url
 
@@ -188,8 +189,11 @@ def test_stopping_what_does_not_run_is_no_error(tmp_path):
     server = EmbeddedRedis(tmp_path)
     server.stop()
     server.start()
+    assert client(server).ping()
     server.stop()
     server.stop()
+    with pytest.raises(RedisConnectionError):
+        client(server).ping()
 
 
 def test_nothing_is_left_running(tmp_path):

@@ -1,5 +1,7 @@
 """What torch raises, told apart."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -48,4 +50,10 @@ def test_everything_else_is_the_model_s_own(error):
 
 
 def test_memory_is_freed_without_a_gpu_as_well():
+    tensor = torch.zeros(1)
+    ring: list[object] = [tensor]
+    ring.append(ring)
+    left = weakref.ref(tensor)
+    del tensor, ring
     free_memory()
+    assert left() is None

@@ -1,6 +1,5 @@
 """In bfloat16, as on a GPU: everything fits together, and goes on to the same bits."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.integration.file_checkpoints import FileCheckpoints
 from tests.integration.ways import WAYS, Way
 from wan_models.loras import CATALOG_FILE, LoraUse, read_loras
 from wan_models.options import PipelineOptions
@@ -37,25 +37,6 @@ def engine_of(pipeline: Any) -> Any:
     return getattr(pipeline, "_engine", None) or pipeline._from_text
 
 
-class SavedOnce:
-    """Checkpoints of which the third is kept."""
-
-    fingerprint = "f"
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def resume(self) -> Path | None:
-        return self._path if self._path.exists() else None
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
-        if step == 2:
-            write(self._path)
-
-
 @pytest.mark.parametrize("plan", [Plan.RESIDENT, Plan.FP8])
 def test_each_task_makes_the_same_video_again(models_dir, media, way, plan):
     pipeline = loaded(models_dir, way, plan)
@@ -68,7 +49,7 @@ def test_each_task_makes_the_same_video_again(models_dir, media, way, plan):
 
 def test_a_run_that_goes_on_makes_the_video_of_one_that_was_not_stopped(models_dir, media, way, tmp_path):
     pipeline = loaded(models_dir, way)
-    kept = replace(way.run(media), checkpoints=SavedOnce(tmp_path / "state"))
+    kept = replace(way.run(media), checkpoints=FileCheckpoints(tmp_path / "state", only=2))
     whole = pipeline.generate(way.request(), kept)
     again = pipeline.generate(way.request(), kept)
     assert (whole.metrics["resumed_step"], again.metrics["resumed_step"]) == (0, 2)

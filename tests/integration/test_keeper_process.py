@@ -127,8 +127,8 @@ def child(start) -> Any:
 
 
 def test_progress_reaches_the_record(child):
-    child.say("report 7")
-    until(lambda: child.look().progress.step == 7)
+    assert child.say("report 7") == "done"
+    assert until(lambda: child.look().progress.step == 7)
 
 
 def test_a_child_that_gives_python_s_lock_to_nobody_keeps_its_job(child):

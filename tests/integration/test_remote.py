@@ -1,7 +1,6 @@
 """Tasks that other servers of videos make, in both dialects."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from pydantic import SecretStr
 
 from tests.engine_server import EngineServer, engine
+from tests.integration.file_checkpoints import FileCheckpoints
 from tests.integration.ways import WAYS
 from wan_models.engines import EnginesError, RemoteEngine, read_engines
 from wan_models.errors import (
@@ -63,24 +63,6 @@ def generate(server: EngineServer, way: str = "t2v-A14B", media: Path = Path(), 
     told = WAYS[way]
     run = replace(told.run(media), **how)
     return remote(server, told.task).generate(told.request(), run)
-
-
-class Kept:
-    """Checkpoints of one run after the other."""
-
-    fingerprint = "f"
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def resume(self) -> Path | None:
-        return self._path if self._path.exists() else None
-
-    def due(self) -> bool:
-        return False
-
-    def save(self, _step: int, write: Callable[[Path], None]) -> None:
-        write(self._path)
 
 
 def test_a_video_is_what_the_engine_made(server, video, tmp_path):
@@ -158,7 +140,7 @@ def test_a_run_that_another_attempt_goes_on_with_leaves_the_engine_at_work(serve
     def leave(_step: int, _steps: int) -> None:
         raise LeftError
 
-    kept = Kept(tmp_path / "kept")
+    kept = FileCheckpoints(tmp_path / "kept")
     with pytest.raises(LeftError):
         generate(server, on_step=leave, checkpoints=kept)
     assert generate(server, checkpoints=kept).frames.shape == (5, 64, 128, 3)
@@ -166,7 +148,7 @@ def test_a_run_that_another_attempt_goes_on_with_leaves_the_engine_at_work(serve
 
 
 def test_a_video_that_the_engine_has_forgotten_is_asked_for_again(server, tmp_path):
-    kept = Kept(tmp_path / "kept")
+    kept = FileCheckpoints(tmp_path / "kept")
     generate(server, checkpoints=kept)
     server.polls.clear()
     generate(server, checkpoints=kept)

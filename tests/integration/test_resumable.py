@@ -16,6 +16,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from tests.integration.file_checkpoints import FileCheckpoints
 from tests.integration.ways import WAYS, Way
 from wan_models.checkpoints import fingerprint
 from wan_models.errors import GenerationStoppedError
@@ -27,26 +28,6 @@ from wan_models.pipelines.resumable import ResumableScheduler
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 STEPS = 6
-
-
-class FileCheckpoints:
-    """Saves after every step into one file, at once."""
-
-    def __init__(self, path: Path, fingerprint: str = "this run") -> None:
-        self.fingerprint = fingerprint
-        self.path = path
-        self.saved: list[int] = []
-        self.wanted = True
-
-    def resume(self) -> Path | None:
-        return self.path if self.path.exists() else None
-
-    def due(self) -> bool:
-        return self.wanted
-
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
-        write(self.path)
-        self.saved.append(step)
 
 
 class StoppedError(GenerationStoppedError):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.integration.test_resumable import FileCheckpoints, Resumed
+from tests.integration.file_checkpoints import FileCheckpoints
+from tests.integration.test_resumable import Resumed
 from tests.integration.ways import WAYS, Way, write_sound
 from wan_models.errors import UnusableInputError
 from wan_models.pipeline import GeneratedVideo, Pipeline

@@ -37,9 +37,11 @@ def test_a_model_takes_less_than_a_megabyte(models_dir, task):
 
 
 def test_a_model_that_is_there_is_left_alone(tmp_path, monkeypatch):
-    build_tiny("ti2v-5B", tmp_path)
+    folder = build_tiny("ti2v-5B", tmp_path)
+    built = contents(folder)
     monkeypatch.delattr(tiny, "_pipeline")
-    build_tiny("ti2v-5B", tmp_path)
+    assert build_tiny("ti2v-5B", tmp_path) == folder
+    assert contents(folder) == built
 
 
 def test_the_slower_of_two_builders_keeps_what_the_faster_one_built(tmp_path, monkeypatch):

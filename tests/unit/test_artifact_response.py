@@ -61,6 +61,7 @@ def test_when_the_client_hangs_up(body):
             await asyncio.Event().wait()
 
     asyncio.run(respond(body, hang_up, send))
+    assert body.closed
 
 
 def test_when_sending_fails(body):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pydantic import TypeAdapter
 
 from api.app import create_app, open_parts
@@ -35,6 +36,8 @@ def operations(description) -> list[tuple[str, dict[str, Any]]]:
 
 def test_it_is_valid(description):
     validate(description)
+    with pytest.raises(OpenAPIValidationError):
+        validate(description | {"info": {}})
 
 
 def test_every_operation_has_a_short_name_of_its_own(operations):

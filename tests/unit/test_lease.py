@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.policy import Policy
-from jobs.state import Job, Progress
+from jobs.state import Job, Note, Progress
 from jobs.store import JobStore
 from tests.unit.worker_parts import QUEUE, Clock, DirectKeeper, FlakyStore, new_job
 from wan_models.errors import GenerationStoppedError
@@ -97,11 +97,14 @@ def test_the_reason_of_one_job_does_not_stop_the_other(held, keeper, store):
     other.report("denoising", 2, 4)
 
 
-def test_what_is_told_to_a_job_that_was_dropped_is_nobodys_concern(held, keeper, store):
+def test_what_is_told_to_a_job_that_was_dropped_is_nobodys_concern(held, keeper, store, clock):
     later = keeper.hold(claimed(store, 2).lease)
     store.cancel(held.lease.job_id)
+    clock.sleep(2)
+    keeper.note(later.lease, Note(clock.time, "info", 1, "by now the keeper has told of the cancel"))
     keeper.drop(held)
     later.report("denoising", 1, 4)
+    assert store.get(later.lease.job_id).progress.step == 1
 
 
 def test_every_reason_is_an_error_that_pipelines_let_through():

@@ -71,7 +71,7 @@ def test_a_program_that_dies_is_started_again_and_the_others_are_left_alone(keep
 def test_a_program_that_ends_well_is_started_again_too(keep, tmp_path):
     starts = tmp_path / "starts"
     keep(shell(f"echo started >> {starts}"))
-    until(lambda: len(lines(starts)) >= 3)
+    assert until(lambda: len(lines(starts)) >= 3)
 
 
 def test_a_program_sees_the_environment_with_its_own_changes(keep, tmp_path, monkeypatch):

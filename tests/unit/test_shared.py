@@ -105,7 +105,6 @@ def test_nothing_is_kept_once_it_was_read():
     async def scenario() -> None:
         reads = SharedReads()
         assert await reads.get("job", now(), lambda: 1) == 1
-        await asyncio.sleep(0)
         assert not reads._under_way
 
     run(scenario)

@@ -150,11 +150,13 @@ class TestWaysToSend:
 
     def test_a_url_is_fetched_and_its_declared_type_ignored(self, gateway):
         with hostile_server({"/a.php": picture()}) as server:
-            accepted(gateway, IMAGE, json=COMMON | {"image_path": f"{server.url}/a.php"})
+            request = accepted(gateway, IMAGE, json=COMMON | {"image_path": f"{server.url}/a.php"})
+        assert request.inputs["image"].endswith("/in/image.png")
 
     def test_a_url_may_lead_on_to_another_that_is_allowed(self, gateway):
         with hostile_server({"/a.png": picture()}) as server:
-            accepted(gateway, IMAGE, json=COMMON | {"image_path": f"{server.url}/redirect?/a.png"})
+            request = accepted(gateway, IMAGE, json=COMMON | {"image_path": f"{server.url}/redirect?/a.png"})
+        assert list(request.inputs) == ["image"]
 
     @pytest.mark.parametrize("absolute", [False, True])
     def test_a_path_below_the_folder_is_read(self, gateway, folder, absolute):
@@ -165,11 +167,13 @@ class TestWaysToSend:
 
     def test_the_files_of_an_animation_may_lie_in_a_folder(self, gateway, folder):
         written(folder / "dance", animation() | {"notes.txt": b"ignored"})
-        accepted(gateway, ANIMATION, json={"src_root_path": "dance"})
+        request = accepted(gateway, ANIMATION, json={"src_root_path": "dance"})
+        assert sorted(request.inputs) == ["face", "pose", "ref"]
 
     def test_an_animation_may_be_an_archive_below_the_folder(self, gateway, folder):
         written(folder, {"dance.zip": archive(animation())})
-        accepted(gateway, ANIMATION, json={"src_root_path": "dance.zip"})
+        request = accepted(gateway, ANIMATION, json={"src_root_path": "dance.zip"})
+        assert sorted(request.inputs) == ["face", "pose", "ref"]
 
     def test_what_is_stored_is_made_anew_from_what_was_sent(self, gateway):
         exif = Image.Exif()

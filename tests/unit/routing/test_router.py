@@ -78,7 +78,7 @@ def route(query, kinds=(), load=READY, **context) -> Route:
     return ROUTER.route(asked, ROUTER.classify(asked), load, {})
 
 
-def post(found: Route) -> None:
+def assert_postable(found: Route) -> None:
     """Hold the parameters of a route to the validation of the endpoint that it names."""
     body = BODY_OF[found.endpoint or ""]
     given_inputs = dict.fromkeys(found.missing, "https://files.example.com/x")
@@ -92,7 +92,7 @@ def test_every_route_to_a_video_can_be_posted_as_it_is(split):
     for example in read_examples(split):
         found = route(example.query, example.attachments)
         if found.service is Service.WAN:
-            post(found)
+            assert_postable(found)
 
 
 @settings(max_examples=150, deadline=None)
@@ -107,7 +107,7 @@ def test_whatever_is_asked_there_is_a_route_that_says_how_sure_it_is(query, kind
     assert 0 <= found.confidence <= 1
     assert found.confidence > 0.5 or found.alternatives
     if found.service is Service.WAN:
-        post(found)
+        assert_postable(found)
         most, frames = context.get("max_duration"), found.parameters.get("frame_num")
         shortest = CATALOG[found.parameters["task"]].frames.minimum
         if most is not None and frames is not None:
