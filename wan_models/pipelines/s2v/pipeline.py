@@ -165,16 +165,13 @@ class WanSpeechToVideoPipeline(DiffusionPipeline):
             ``frames`` are uint8 [1, frames, height, width, 3] on the CPU, whole clips cut to the video:
             a minute in floats would fill the memory.
         """
-        texts = [self._encode_text(text, max_sequence_length) for text in (prompt, negative_prompt)]
-        if guidance_scale <= 1:
-            texts = texts[:1]
+        prompts = (prompt, negative_prompt) if guidance_scale > 1 else (prompt,)
+        texts = [self._encode_text(text, max_sequence_length) for text in prompts]
         clips = count_clips(num_frames, clip_frames, start_from_image=start_from_image)
         sounds = self._encode_speech(audio, fps, clip_frames, clips)
         portrait = self._pixels(torch.from_numpy(np.array(cover(image, Size(width, height))))[None])
         reference = self._encode_video(portrait)
-        past = portrait.new_zeros(1, 3, _MOTION_FRAMES, *portrait.shape[3:])
-        if start_from_image:
-            past[:, :, -_FIRST_FRAMES:] = portrait
+        past = _past(portrait, start_from_image=start_from_image)
         shown = []
         for clip, sound in enumerate(sounds):
             alone = clip == 0 and not start_from_image
@@ -192,8 +189,8 @@ class WanSpeechToVideoPipeline(DiffusionPipeline):
                 motion_frames=_MOTION_FRAMES,
                 drop_motion_frames=alone,
             )
-            video = self._decode(torch.cat([reference if alone else motion, latents], dim=2))
-            video = video[:, :, -clip_frames + (DROPPED_FRAMES if alone else 0) :]
+            fresh = clip_frames - (DROPPED_FRAMES if alone else 0)
+            video = self._decode_behind(reference if alone else motion, latents, fresh)
             past = torch.cat([past, video], dim=2)[:, :, -_MOTION_FRAMES:]
             shown.append(_to_uint8(video[0]))
         self.maybe_free_model_hooks()
@@ -286,6 +283,10 @@ class WanSpeechToVideoPipeline(DiffusionPipeline):
         latents: torch.Tensor = (self.vae.encode(pixels).latent_dist.mode() - mean) / std
         return latents
 
+    def _decode_behind(self, before: torch.Tensor, latents: torch.Tensor, frames: int) -> torch.Tensor:
+        """The last frames of a clip, which the VAE decodes as what goes on from others."""
+        return self._decode(torch.cat([before, latents], dim=2))[:, :, -frames:]
+
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
         mean, std = self._latent_statistics()
         pixels: torch.Tensor = self.vae.decode(latents.to(self.vae.dtype) * std + mean, return_dict=False)[0]
@@ -298,6 +299,14 @@ class WanSpeechToVideoPipeline(DiffusionPipeline):
             for values in (config.latents_mean, config.latents_std)
         )
         return mean, std
+
+
+def _past(portrait: torch.Tensor, *, start_from_image: bool) -> torch.Tensor:
+    """What the first clip goes on from, in pixels: the portrait for some frames, or nothing."""
+    past = portrait.new_zeros(1, 3, _MOTION_FRAMES, *portrait.shape[3:])
+    if start_from_image:
+        past[:, :, -_FIRST_FRAMES:] = portrait
+    return past
 
 
 def _no_motion(reference: torch.Tensor) -> torch.Tensor:
