@@ -70,6 +70,17 @@ class S3Account:
         return replace(self, bucket=bucket)
 
 
+def end(process: subprocess.Popen[bytes], patience_seconds: float) -> int:
+    """End a process as an operator does, and give its status. Nothing is left of one that takes too long."""
+    process.terminate()
+    try:
+        return process.wait(patience_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
 @contextmanager
 def serving(*command: str | Path) -> Iterator[str]:
     """Run a server that announces its URL on standard error, and yield that; end it afterwards."""

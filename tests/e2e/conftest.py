@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.servers import end
+
 START_SECONDS = 120.0
 JOB_SECONDS = 240.0
+STOP_SECONDS = 90.0
 TINY_REQUEST = {
     "task": "t2v-A14B",
     "prompt": "A cat playing in a garden",
@@ -98,8 +100,7 @@ def running_service(data_dir: Path, exit_code: int = 0, **environment: str) -> I
         yield service
     finally:
         service.client.close()
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=90)
+        code = end(process, STOP_SECONDS)
     assert code == exit_code, log.read_text()[-3000:]
 
 

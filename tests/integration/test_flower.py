@@ -1,7 +1,6 @@
 """Flower as an operator runs it: a process, asked over HTTP."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import pytest
 
 from jobs.embedded import broker_url
 from tests.e2e.conftest import free_port, running_service
+from tests.servers import end
 from workers.celery_app import create_celery
 
 PATIENCE_SECONDS = 30.0
@@ -47,8 +47,7 @@ def flower(redis_url, tmp_path, **more):
         until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthcheck").is_success)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE_SECONDS)
+        end(process, PATIENCE_SECONDS)
 
 
 def tell_of_a_task(redis_url):

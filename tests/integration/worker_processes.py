@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from jobs.artifacts_local import LocalArtifactStore
 from jobs.policy import Policy
 from jobs.state import Job, JobState, NewJob
 from jobs.store_redis import RedisJobStore, connect
+from tests.servers import end
 from wan_models.bodies import TextToVideo
 from wan_models.catalog import CATALOG
 from wan_models.request import resolve
@@ -70,8 +70,7 @@ class Workers:
 
     def stop(self) -> int:
         """End the supervisor as an operator does."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_SECONDS)
+        return end(self.process, PATIENCE_SECONDS)
 
     def close(self) -> None:
         if self.process.poll() is None:
