@@ -1,4 +1,7 @@
-"""Whether this container's process is well, by exit status: ``python -m scripts.healthcheck gateway``."""
+"""Whether this container's process is well, by exit status: ``python -m scripts.healthcheck gateway``.
+
+It is started anew every few seconds, so each check loads only what it needs.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,6 @@ import os
 import socket
 import sys
 from urllib.request import urlopen
-
-from jobs.connect import open_store
-from jobs.errors import JobsError
-from jobs.settings import JobsSettings, load_settings
 
 _TIMEOUT_SECONDS = 2
 
@@ -26,6 +25,10 @@ def gateway_is_well() -> bool:
 
 def worker_is_well() -> bool:
     """Whether the store has heard of a worker of this machine lately."""
+    from jobs.connect import open_store  # noqa: PLC0415
+    from jobs.errors import JobsError  # noqa: PLC0415
+    from jobs.settings import JobsSettings, load_settings  # noqa: PLC0415
+
     try:
         workers = open_store(load_settings(JobsSettings)).workers()
     except JobsError:

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import sys
 import tomllib
 from contextlib import closing
 from pathlib import Path
@@ -48,3 +49,12 @@ def test_every_package_of_ours_reaches_the_images(image):
     for package in packages:
         assert f"!{package}" in sent
         assert f"COPY {package} {package}" in steps
+
+
+def test_looking_at_a_gateways_health_loads_nothing_of_the_service():
+    program = "import sys, scripts.healthcheck; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=DEPLOY.parent, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
+    assert "scripts.healthcheck" in loaded
+    assert not {"boto3", "jobs", "pydantic", "redis"}.intersection(loaded)
