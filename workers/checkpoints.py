@@ -55,6 +55,7 @@ class JobCheckpoints:
         self._saver = saver
         self._every_seconds = every_seconds
         self._leaving = leaving
+        self._decided: bool | None = None
         self._clock = clock
         self._saved_at = clock()
         self._saving: Future[None] | None = None
@@ -90,10 +91,20 @@ class JobCheckpoints:
         """See Checkpoints. One save at a time, except for the last one."""
         if not self._every_seconds:
             return False
-        if self._leaving():
+        self._decided = self._leaving()
+        if self._decided:
             return True
         idle = self._saving is None or self._saving.done()
         return idle and self._clock() - self._saved_at >= self._every_seconds
+
+    def leaves(self) -> bool:
+        """Whether the run is to be given back behind the step that it just took.
+
+        What ``due`` found for that step holds, where it was asked: else a drain that begins in between would
+        give the run back unsaved.
+        """
+        decided, self._decided = self._decided, None
+        return self._leaving() if decided is None else decided
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         """See Checkpoints."""

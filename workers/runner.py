@@ -110,7 +110,7 @@ class Runner:
             job.lease, request, leaving=lambda: self._drain.leaves_no(pace.seconds_left)
         )
         held.at_end(checkpoints.close)
-        after_step = partial(self._after_step, held, pace)
+        after_step = partial(_after_step, held, pace, checkpoints)
         try:
             with self._inputs.of(job.id, request) as inputs:
                 run = Run(
@@ -173,11 +173,12 @@ class Runner:
         metrics |= generated.metrics
         return RawVideo(generated.frames, request.fps, metrics, generated.audio)
 
-    def _after_step(self, held: Hold, pace: Pace, step: int, steps: int) -> None:
-        pace.note(step, steps)
-        held.report("denoising" if step < steps else "decoding", step, steps)
-        if self._drain.leaves_no(pace.seconds_left):
-            raise DrainedError("The worker is shutting down.")
+
+def _after_step(held: Hold, pace: Pace, checkpoints: JobCheckpoints, step: int, steps: int) -> None:
+    pace.note(step, steps)
+    held.report("denoising" if step < steps else "decoding", step, steps)
+    if checkpoints.leaves():
+        raise DrainedError("The worker is shutting down.")
 
 
 def _request(job: Job) -> VideoRequest:

@@ -479,6 +479,18 @@ class TestCheckpoints:
         assert job.state is JobState.QUEUED
         assert saving.stored() == ["job_0001/checkpoint/1-2.safetensors"]
 
+    def test_are_complete_where_the_drain_begins_between_a_step_and_the_look_at_it(self, saving):
+        ask = saving.drain.leaves_no
+
+        def begin_behind_the_answer(seconds: float) -> bool:
+            answer = ask(seconds)
+            saving.drain.begin()
+            return bool(answer)
+
+        saving.drain.leaves_no = begin_behind_the_answer
+        assert saving.run(saving.submit()).state is JobState.QUEUED
+        assert saving.stored() == ["job_0001/checkpoint/1-2.safetensors"]
+
     def test_spare_the_next_attempt_the_steps_that_were_taken(self, saving):
         def lose_the_lease(_job: int, step: int) -> None:
             if step == 3 and saving.store.get("job_0001").attempt == 1:
