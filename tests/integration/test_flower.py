@@ -14,7 +14,7 @@ from tests.e2e.conftest import free_port, running_service
 from tests.servers import end
 from workers.celery_app import create_celery
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 JOB = "job_01JD0000000000000000000000"
 
 
