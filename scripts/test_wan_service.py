@@ -200,7 +200,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--test", choices=["all", "health", "models", "route", *VIDEO_CHECKS], default="all")
     parser.add_argument(
-        "--model", help="task to generate with, in place of the kind's own; with all, the only one"
+        "--model",
+        choices=[check.model for check in VIDEO_CHECKS.values()],
+        help="task to generate with, in place of the kind's own; with all, the only one",
     )
     parser.add_argument("--url", default=f"http://localhost:{os.environ.get('PORT', '8004')}")
     options = parser.parse_args(arguments)

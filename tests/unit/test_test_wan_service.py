@@ -47,3 +47,12 @@ def test_all_with_a_model_makes_its_kind_of_video_alone(monkeypatch):
     monkeypatch.setattr(test_wan_service, "run", noted)
     assert test_wan_service.main(["--test", "all", "--model", "ti2v-5B"]) == 0
     assert chosen == ["health", "models", "route", "ti2v"]
+
+
+@pytest.mark.parametrize("test", ["all", "t2v"])
+def test_a_model_that_is_misspelt_is_refused_with_those_there_are(test, capsys):
+    with pytest.raises(SystemExit) as refused:
+        test_wan_service.main(["--test", test, "--model", "nope", "--url", "http://127.0.0.1:1"])
+    assert refused.value.code == 2
+    assert "nope" in (said := capsys.readouterr().err)
+    assert "t2v-A14B" in said
