@@ -31,7 +31,7 @@ class Cached(Generic[T]):
     def get(self) -> T:
         """The value, read now if it is older than allowed. Concurrent callers share one reading."""
         with self._lock:
-            now = self._clock()
-            if self._kept is None or now >= self._kept[1]:
-                self._kept = (self._read(), now + self._seconds)
+            if self._kept is None or self._clock() >= self._kept[1]:
+                # As old as the end of the reading: whoever waited for a slow one is not to read again.
+                self._kept = (self._read(), self._clock() + self._seconds)
             return self._kept[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _SPEC = re.compile(r"(?P<first>[0-9]*)-(?P<last>[0-9]*)")
 _UNIT = "bytes="
-_MAX_DIGITS = 19  # beyond any file; Python refuses to read numbers of thousands of digits
+_DIGITS = 19  # those of any file's size; Python refuses to read numbers of thousands of digits
 
 
 class UnsatisfiableRangeError(Exception):
@@ -49,12 +49,17 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     if header is None or not header.lower().startswith(_UNIT) or "," in header:
         return None
     match = _SPEC.fullmatch(header[len(_UNIT) :].strip(" \t"))
-    if match is None or max(map(len, match.groups())) > _MAX_DIGITS:
+    if match is None:
         raise UnsatisfiableRangeError(size)
     first, last = match["first"], match["last"]
     if first:
-        return _between(int(first), int(last) if last else size - 1, size, open_end=not last)
-    return _suffix(int(last or 0), size)
+        return _between(_number(first), _number(last) if last else size - 1, size, open_end=not last)
+    return _suffix(_number(last), size)
+
+
+def _number(digits: str) -> int:
+    """A number of bytes, or one that is beyond every file."""
+    return int(digits or 0) if len(digits) <= _DIGITS else 10**_DIGITS
 
 
 def _between(first: int, last: int, size: int, *, open_end: bool) -> ByteRange:

@@ -37,3 +37,14 @@ def test_a_reading_that_failed_is_not_kept():
     with pytest.raises(OSError):
         cached.get()
     assert cached.get() == "there"
+
+
+def test_a_reading_that_took_long_serves_those_who_waited_for_it():
+    clock, readings = Clock(), count()
+
+    def read() -> int:
+        clock.time += 60
+        return next(readings)
+
+    cached = Cached(read, 10, clock)
+    assert [cached.get(), cached.get()] == [0, 0]

@@ -115,7 +115,7 @@ def test_jobs_are_queued_in_the_order_they_came(gateway):
         ({"sample_steps": 0}, "sample_steps", "greater"),
         ({"sample_steps": 2.5}, "sample_steps", "integer"),
         ({"sample_guide_scale": 99}, "sample_guide_scale", "20"),
-        ({"sample_guide_scale": [5]}, "sample_guide_scale", ""),
+        ({"sample_guide_scale": [5]}, "sample_guide_scale", "one number, or a pair"),
         ({"sample_shift": -1}, "sample_shift", "1"),
         ({"base_seed": -2}, "base_seed", "-1"),
         ({"fps": 1000}, "fps", "60"),
