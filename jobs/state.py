@@ -330,7 +330,7 @@ class JobFilter:
 class Worker:
     """A worker that said lately that it is alive, the queues it serves, and those that it takes jobs of.
 
-    One that drains serves a queue, but takes no further job of it.
+    One that drains, or waits for room on its disk, serves a queue, but takes no further job of it.
     """
 
     name: str

@@ -23,7 +23,7 @@ class Recovery:
     """Counts attempts in a row that ended in a retry, and makes the next claim wait: 2, 4, 8 ... seconds.
 
     The first one costs nothing. ``is_leaving`` tells whether the worker shuts down, which ends the wait;
-    without room on ``disks`` it goes on.
+    without room on ``disks`` it goes on, and ``tell`` is told so and when that is over.
     """
 
     def __init__(
@@ -31,10 +31,12 @@ class Recovery:
         is_leaving: Callable[[], bool],
         disks: Disks = NO_DISKS,
         wait: Callable[[float], object] = time.sleep,
+        tell: Callable[[bool], object] = lambda _: None,
     ) -> None:
         self._is_leaving = is_leaving
         self._disks = disks
         self._wait = wait
+        self._tell = tell
         self._failures = 0
 
     def failed(self) -> None:
@@ -62,8 +64,15 @@ class Recovery:
             self._wait(min(left, _LOOK_SECONDS))
             left -= _LOOK_SECONDS
         if self.is_without_room:
-            _log.error("A disk is full: no job is claimed before it has room. Free: %s", self._disks.free())
-            while self.is_without_room and not self._is_leaving():
-                self._wait(_LOOK_SECONDS)
-            _log.info("The wait for room is over. Free: %s", self._disks.free())
+            self._wait_for_room()
         return not self._is_leaving()
+
+    def _wait_for_room(self) -> None:
+        _log.error("A disk is full: no job is claimed before it has room. Free: %s", self._disks.free())
+        self._tell(True)
+        while self.is_without_room:
+            if self._is_leaving():
+                return
+            self._wait(_LOOK_SECONDS)
+        self._tell(False)
+        _log.info("There is room again. Free: %s", self._disks.free())

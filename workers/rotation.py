@@ -1,4 +1,4 @@
-"""Which of its queues a worker takes jobs of: its parent process says, the child and the keeper see."""
+"""Which of its queues a worker takes jobs of: its parent and its child say, the keeper sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tempfile import TemporaryFile
 class Rotation:
     """The queues of a worker, and those of them that it takes jobs of.
 
-    Noted in a file without a name, a byte a queue: 1 where it is out. It begins empty, with no queue out.
+    Noted in a file without a name, a byte a queue: 1 where it is out, and behind them a byte of the child's:
+    1 while it waits. It begins empty, with no queue out.
     Processes that are forked share it, and so does a program that inherits its descriptor.
 
     Args:
@@ -26,10 +27,15 @@ class Rotation:
         """Say of which queues jobs are taken from now on."""
         os.pwrite(self.descriptor, bytes(queue not in taken for queue in self.queues), 0)
 
+    def wait(self, waits: bool) -> None:
+        """Say whether no job is taken for now, of whichever queue."""
+        os.pwrite(self.descriptor, bytes([waits]), len(self.queues))
+
     def taken(self) -> list[str]:
         """The queues that jobs are taken of."""
-        out = os.pread(self.descriptor, len(self.queues), 0).ljust(len(self.queues), b"\0")
-        return [queue for queue, is_out in zip(self.queues, out, strict=True) if not is_out]
+        size = len(self.queues) + 1
+        *out, waits = os.pread(self.descriptor, size, 0).ljust(size, b"\0")
+        return [] if waits else [queue for queue, is_out in zip(self.queues, out, strict=True) if not is_out]
 
 
 def _nameless_file() -> int:

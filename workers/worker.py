@@ -68,7 +68,8 @@ class Child:
         store = open_store(settings, artifacts)
         self._open.enter_context(telling_owners(Notes(worker, keeper).take))
         attempts = Attempts()
-        recovery = Recovery(drain.has_begun, open_disks(settings))
+        rotation.wait(False)  # the child before may have died while it waited
+        recovery = Recovery(drain.has_begun, open_disks(settings), tell=rotation.wait)
         outcome = Outcome(store, attempts, keeper, recovery, Backoff(settings.retry_seconds))
         saver = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoints"))
         drawer = self._open.enter_context(ThreadPoolExecutor(1, thread_name_prefix="previews"))

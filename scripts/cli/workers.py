@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 from celery import Celery
 from rich.console import Console
@@ -29,13 +31,11 @@ def show() -> None:
     """List the workers heard of lately: what each is busy with, and whether it takes more."""
     whole = [Column(name, no_wrap=True, overflow="fold") for name in ("worker", "busy with")]
     table = Table(whole[0], "queues", whole[1], "takes jobs", "last heard of")
-    store, found = _workers()
-    busy = {job.worker: job.id for job in store.find(JobFilter(state=JobState.IN_PROGRESS), _MOST_JOBS)}
     consumed = _celery().control.inspect(timeout=_LOOK_SECONDS).active_queues() or {}
+    store, found = _workers()  # later than that: what a worker says of itself is up to a second old
+    busy = {job.worker: job.id for job in store.find(JobFilter(state=JobState.IN_PROGRESS), _MOST_JOBS)}
     for worker in found:
-        takes = "does not answer"
-        if worker.name in consumed:
-            takes = "yes" if consumed[worker.name] else "drained"
+        takes = _takes(worker, consumed)
         seconds = f"{store.now() - worker.seen_at:.0f} s ago"
         table.add_row(worker.name, ", ".join(worker.queues), busy.get(worker.name, "-"), takes, seconds)
     Console().print(table)
@@ -56,6 +56,15 @@ def resume(name: str) -> None:
     """Have a drained worker take jobs again."""
     _tell(_named(name), "add_consumer")
     click.echo(f"{name} takes jobs again.")
+
+
+def _takes(worker: Worker, consumed: Mapping[str, Sequence[object]]) -> str:
+    """Whether a worker takes jobs, by what it says itself and by the queues that its Celery receives from."""
+    if worker.name not in consumed:
+        return "does not answer"
+    if not consumed[worker.name]:
+        return "drained"
+    return "yes" if worker.taken else "no, its disk is full"
 
 
 def _workers() -> tuple[JobStore, list[Worker]]:

@@ -1,5 +1,9 @@
 """A worker whose disk, a real one of its own, is full: it waits, tells of it, and goes on by itself."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -7,8 +11,9 @@ import pytest
 
 from jobs.state import JobState
 from tests.e2e.conftest import free_port
-from tests.integration.worker_processes import Workers, result
+from tests.integration.worker_processes import QUEUE, Workers, result, worker_and_child
 from tests.small_disk import fill
+from tests.unit.worker_parts import until
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +34,29 @@ def workers(redis_url, tmp_path, models_dir, small_disk, port) -> Iterator[Worke
     workers.close()
 
 
-def test_claims_nothing_until_there_is_room(workers, small_disk, port):
+def taken(workers: Workers) -> list[tuple[str, ...]]:
+    """The queues that each worker says it takes jobs of."""
+    return [worker.taken for worker in workers.store.workers()]
+
+
+def listed(redis_url: str) -> str:
+    """What an operator is told of the workers."""
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "workers", "list"],
+        env=os.environ | {"REDIS_URL": redis_url, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_claims_nothing_and_says_so_until_there_is_room(workers, redis_url, small_disk, port):
     assert result(workers.finished(workers.submit()))
     filler = fill(small_disk)
     job_id = workers.submit()
     workers.wait_for_line("A disk is full")
+    until(lambda: taken(workers) == [()])
+    assert "no, its disk is full" in listed(redis_url)
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     assert 'wanserve_disk_free_bytes{disk="temporary"} 0.0' in metrics
     assert f"wanserve_disk_reserve_bytes {RESERVE_BYTES:.1f}" in metrics.replace("2e+06", "2000000.0")
@@ -42,6 +65,20 @@ def test_claims_nothing_until_there_is_room(workers, small_disk, port):
     job = workers.finished(job_id)
     assert result(job)
     assert job.attempt == 1
+    until(lambda: taken(workers) == [(QUEUE,)])
+
+
+def test_that_made_a_child_wait_keeps_nothing_from_the_next_one(workers, small_disk):
+    assert result(workers.finished(workers.submit()))
+    filler = fill(small_disk)
+    job_id = workers.submit()
+    workers.wait_for_line("A disk is full")
+    _, child = worker_and_child(workers)
+    os.kill(child, signal.SIGSTOP)  # so that it does not see the room
+    filler.unlink()
+    os.kill(child, signal.SIGKILL)
+    assert result(workers.finished(job_id))
+    until(lambda: taken(workers) == [(QUEUE,)])
 
 
 def test_gives_a_job_back_whose_video_found_no_room_and_makes_it_later(workers, small_disk):

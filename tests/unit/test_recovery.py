@@ -1,5 +1,8 @@
-"""How long a worker waits whose attempts keep failing."""
+"""How long a worker waits whose attempts keep failing, or whose disk is full."""
 
+from pathlib import Path
+
+from jobs.disks import Disks
 from workers.recovery import Recovery
 
 
@@ -26,3 +29,13 @@ def test_a_worker_that_shuts_down_does_not_wait():
         recovery.failed()
     assert not recovery.pause()
     assert waited == [0.5]
+
+
+def test_a_worker_that_shuts_down_without_room_does_not_say_that_there_is_some(caplog):
+    caplog.set_level("INFO")
+    waited: list[float] = []
+    told: list[bool] = []
+    full = Disks({"data": Path()}, 1, lambda _: 0)
+    assert not Recovery(lambda: bool(waited), full, wait=waited.append, tell=told.append).pause()
+    assert told == [True]
+    assert [line.split(":")[0] for line in caplog.messages] == ["A disk is full"]
