@@ -33,6 +33,41 @@ def documents(kind: str) -> Iterator[dict[str, Any]]:
         yield from (part for part in yaml.safe_load_all(path.read_text()) if part["kind"] == kind)
 
 
+def pods() -> dict[str, dict[str, str]]:
+    """The labels of every pod by its workload's name, with those that the kustomization adds to templates."""
+    added: dict[str, str] = {}
+    for labels in yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["labels"]:
+        if labels.get("includeTemplates"):
+            added |= labels["pairs"]
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] | added
+        for one in (*documents("Deployment"), *documents("StatefulSet"))
+    }
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    assert set(selector) <= {"matchLabels"}  # the one kind of selector that is understood here
+    return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+
+
+def passes(labels: dict[str, str], way: str, peer: dict[str, str], port: int | str) -> bool:
+    """Whether a policy lets a pod's traffic pass, ``ingress`` or ``egress``, from or to a pod beside it."""
+    return any(
+        "podSelector" in other
+        and "namespaceSelector" not in other
+        and selects(other["podSelector"], peer)
+        and port in {open_["port"] for open_ in rule["ports"]}
+        for rule in rules(labels, way)
+        for other in rule.get("from" if way == "ingress" else "to", [])
+    )
+
+
+def rules(labels: dict[str, str], way: str) -> list[dict[str, Any]]:
+    """The rules of all policies that select a pod: what one of them allows is allowed."""
+    policies = [one["spec"] for one in documents("NetworkPolicy")]
+    return [rule for one in policies if selects(one["podSelector"], labels) for rule in one.get(way, [])]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_kubernetes_takes_it_as_it_is(path):
     program = Path(sys.executable).parent / "kubernetes-validate"
@@ -133,3 +168,30 @@ def test_nothing_runs_as_root_or_writes_to_its_image():
         for container in pod["containers"]:
             assert container["securityContext"]["readOnlyRootFilesystem"]
             assert not container["securityContext"]["allowPrivilegeEscalation"]
+
+
+def test_every_network_policy_is_about_pods_that_there_are():
+    for one in documents("NetworkPolicy"):
+        policy = one["spec"]
+        rules_ = [*policy.get("ingress", []), *policy.get("egress", [])]
+        peers = [peer for rule in rules_ for peer in (*rule.get("from", []), *rule.get("to", []))]
+        ours = [peer["podSelector"] for peer in peers if "namespaceSelector" not in peer]
+        for selector in (policy["podSelector"], *ours):
+            assert any(selects(selector, labels) for labels in pods().values()), (one["metadata"], selector)
+
+
+def test_every_pod_is_denied_what_is_not_allowed_and_may_ask_for_names():
+    for name, labels in pods().items():
+        policies = [
+            one["spec"] for one in documents("NetworkPolicy") if selects(one["spec"]["podSelector"], labels)
+        ]
+        assert {way for policy in policies for way in policy["policyTypes"]} == {"Ingress", "Egress"}, name
+        names = {"port": 53, "protocol": "UDP"}
+        assert any(names in rule["ports"] for rule in rules(labels, "egress")), name
+
+
+def test_redis_is_reached_by_all_that_read_its_address_and_nothing_else():
+    redis = pods()["wanserve-redis"]
+    for name, labels in pods().items():
+        reached = passes(labels, "egress", redis, 6379) and passes(redis, "ingress", labels, "redis")
+        assert reached == (name != "wanserve-redis"), name
