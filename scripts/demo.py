@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from api.settings import GatewaySettings
 from jobs.settings import load_settings
 from scripts.flower import FlowerSettings
-from scripts.running import answers, running_from, stop_command
+from scripts.running import answers, make_data_dir, running_from, stop_command
 
 _START_SECONDS = 180.0
 _POLL_SECONDS = 0.1
@@ -45,9 +45,9 @@ def ensure_service(settings: GatewaySettings) -> str:
             f"To have it elsewhere, stop it first: {stop_command(settings.data_dir)}"
         )
         return running.url
+    make_data_dir(settings.data_dir)
     if answers(address):
         sys.exit(f"Something else listens on {address}. Choose another port: PORT=8005 make demo")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     log = settings.data_dir / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

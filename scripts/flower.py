@@ -6,7 +6,6 @@ jobs, so no prompt is to be seen there. docs/flower.md describes it.
 
 from __future__ import annotations
 
-import sys
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -14,6 +13,7 @@ from pydantic import Field, SecretStr, model_validator
 from api.access import is_loopback
 from jobs.embedded import broker_url
 from jobs.settings import JobsSettings, load_settings
+from scripts.running import make_data_dir
 from telemetry.logs import configure_logging
 from wan_models.catalog import CATALOG
 from workers.celery_app import create_celery
@@ -82,10 +82,7 @@ def main() -> None:
     """Serve until told to stop."""
     settings = load_settings(FlowerSettings)
     configure_logging(settings, "flower")
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        sys.exit(f"DATA_DIR {settings.data_dir} cannot be made: {error.strerror}.")
+    make_data_dir(settings.data_dir)
     app = create_celery(broker_url(settings.redis_address), list(CATALOG), _run_nothing)
     app.start(arguments(settings))
 

@@ -2,45 +2,65 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 
 class Running(NamedTuple):
     """The process of a service, its address, and Flower's if it has one."""
 
-    pid: int
+    pid: PositiveInt
     url: str
     flower: str | None = None
 
 
+_NOTE = TypeAdapter(Running)
+
+
 def running_from(data_dir: Path) -> Running | None:
-    """What the note says, which may be older than a crash; None where there is none."""
+    """The service of a data directory; None without a note, or with one that a crash left or damaged.
+
+    Ends this process with a line that says why, where the directory cannot be looked into.
+    """
     try:
-        return Running(**json.loads(_note(data_dir).read_text()))
-    except FileNotFoundError:
+        with _note(data_dir).open("rb") as note:
+            return _NOTE.validate_json(note.read()) if _is_locked(note.fileno()) else None
+    except (FileNotFoundError, ValidationError):
         return None
+    except OSError as error:
+        sys.exit(f"DATA_DIR {data_dir} cannot be used: {error.strerror}.")
 
 
 @contextmanager
 def noted(data_dir: Path, running: Running) -> Iterator[None]:
-    """Leave the note for as long as the context lasts."""
-    _note(data_dir).write_text(json.dumps(running._asdict()))
+    """Leave the note for as long as the context lasts, locked for as long as this process lives."""
+    partial = data_dir / f".serve-{running.pid}.json"
+    with partial.open("w") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        json.dump(running._asdict(), note)
+        note.flush()
+        partial.replace(_note(data_dir))  # nobody reads half a note
+        try:
+            yield
+        finally:
+            _note(data_dir).unlink(missing_ok=True)
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make the directory if need be, or end this process with a line that says why it cannot be made."""
     try:
-        yield
-    finally:
-        forget(data_dir)
-
-
-def forget(data_dir: Path) -> None:
-    """Remove the note."""
-    _note(data_dir).unlink(missing_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"DATA_DIR {data_dir} cannot be made: {error.strerror}.")
 
 
 def answers(url: str) -> bool:
@@ -52,20 +72,18 @@ def answers(url: str) -> bool:
     return True
 
 
-def is_up(running: Running) -> bool:
-    """Whether a noted service still runs: its process and its address may be another's by now."""
-    try:
-        os.kill(running.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # another user's
-    return answers(running.url)
-
-
 def stop_command(data_dir: Path) -> str:
     """What a person types to stop the service of a data directory."""
     return f"DATA_DIR={data_dir} make stop" if "DATA_DIR" in os.environ else "make stop"
+
+
+def _is_locked(note: int) -> bool:
+    """Whether the process that wrote the note lives. Its number alone may be another's by now."""
+    try:
+        fcntl.flock(note, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _note(data_dir: Path) -> Path:

@@ -21,7 +21,7 @@ from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
 from jobs.settings import load_settings
 from scripts.flower import FlowerSettings
-from scripts.running import Running, answers, is_up, noted, running_from, stop_command
+from scripts.running import Running, answers, make_data_dir, noted, running_from, stop_command
 from telemetry.logs import configure_logging
 from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
@@ -54,7 +54,7 @@ def _require_free(host: str, port: int) -> None:
 
 
 def _require_idle(data_dir: Path) -> None:
-    if (other := running_from(data_dir)) and is_up(other):
+    if other := running_from(data_dir):
         sys.exit(
             f"A service of {data_dir} runs already, on {other.url}. "
             f"Stop it first ({stop_command(data_dir)}), or choose another DATA_DIR."
@@ -81,13 +81,10 @@ def main() -> None:
     flower = load_settings(FlowerSettings) if os.environ.get("FLOWER_PORT") else None
     configure_logging(gateway, "serve")
     _require_idle(gateway.data_dir)
+    make_data_dir(gateway.data_dir)
     _require_free(gateway.host, gateway.port)
     stopped = Event()
     stop_on_signals(stopped)
-    try:
-        gateway.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        sys.exit(f"DATA_DIR {gateway.data_dir} cannot be made: {error.strerror}.")
     with ExitStack() as running:
         print("wanserve starts; Ctrl-C stops it", flush=True)
         address = f"http://{gateway.host}:{gateway.port}"

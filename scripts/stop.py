@@ -8,7 +8,7 @@ import sys
 import time
 
 from jobs.settings import JobsSettings, load_settings
-from scripts.running import answers, forget, running_from
+from scripts.running import running_from
 
 _PATIENCE_SECONDS = 3600.0  # a worker may have been told to finish its job first
 
@@ -20,17 +20,15 @@ def main() -> None:
     if running is None:
         print("Nothing to stop.")
         return
-    if not answers(running.url):  # the note may be older than a crash, and its process another one by now
-        sys.exit(f"{running.url} does not answer. Is process {running.pid} still wanserve? Then stop it.")
     try:
         os.kill(running.pid, signal.SIGTERM)
     except ProcessLookupError:
-        forget(data_dir)
-        print("Nothing to stop: the service had ended by itself.")
-        return
+        pass  # it has ended just now
+    except PermissionError:
+        sys.exit(f"Process {running.pid} is another user's, who alone can stop it.")
     print(f"Stopping {running.url}; a worker gives its job back first.", flush=True)
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while running_from(data_dir):
+    while running_from(data_dir) == running:
         if time.monotonic() > give_up_at:
             sys.exit(f"Process {running.pid} does not stop; its log says why.")
         time.sleep(0.1)
