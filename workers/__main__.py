@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
@@ -44,7 +44,12 @@ _STOP_MARGIN_SECONDS = 30.0  # for the step under way and the video being finish
 
 
 def worker_programs(gpus: Sequence[str], queues: Sequence[str], host: str) -> list[Program]:
-    """One worker a GPU, or a group of them, which sees no other; one CPU worker where there is none."""
+    """One worker a GPU, or a group of them, which sees no other; one CPU worker where there is none.
+
+    Without a queue to serve there is no worker.
+    """
+    if not queues:
+        return []
     if not gpus:
         # Idle OpenMP threads would spin, and take the cores from the gateway and the encoder.
         return [_worker("cpu", queues, host, {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})]
@@ -123,8 +128,23 @@ def _queues(text: str, models_dir: Path, engines: Engines) -> list[str]:
     queues = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in queues if name not in CATALOG]
     if unknown or not queues:
-        raise ValueError(f"--queues {text}: write all, or some of {','.join(CATALOG)}.")
+        raise ValueError(f"--queues {text}: write all, none, or some of {','.join(CATALOG)}.")
     return queues
+
+
+def _places(options: Namespace, settings: WorkerSettings) -> tuple[list[str], list[str]]:
+    """The GPUs and the queues of the workers to keep: none of either for maintenance and webhooks alone.
+
+    Raises:
+        GpuSelectionError, EnginesError, LoraCatalogError, ValueError: something is not here, or unknown.
+    """
+    if options.queues == "none":
+        return [], []
+    selected = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
+    gpus = share_gpus(selected, settings.context_parallel)
+    queues = _queues(options.queues, settings.models_path, read_engines(settings.engines))
+    read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
+    return gpus, queues
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -140,7 +160,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--queues",
         default="all",
-        help="model queues to serve, comma-separated (default: all that are installed)",
+        help="model queues to serve, comma-separated (default: all that are installed);"
+        " none for maintenance and webhooks alone, without a worker",
     )
     parser.add_argument(
         "--host",
@@ -152,13 +173,10 @@ def main(arguments: Sequence[str]) -> int:
     configure_logging(settings, "supervisor")
     end_with_keeper()
     try:
-        selected = select_gpus(options.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"), present_gpus())
-        gpus = share_gpus(selected, settings.context_parallel)
-        queues = _queues(options.queues, settings.models_path, read_engines(settings.engines))
-        _tell_of_lone_tasks(queues, settings.context_parallel)
-        read_loras(settings.loras_dir)  # so that a wrong catalog is told here, and not by every worker again
+        gpus, queues = _places(options, settings)
     except (GpuSelectionError, EnginesError, LoraCatalogError, ValueError) as error:
         parser.error(str(error))
+    _tell_of_lone_tasks(queues, settings.context_parallel)
     try:
         supervise(settings, gpus, queues, options.host)
     except MetricsPortError as error:

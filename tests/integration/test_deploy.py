@@ -1,10 +1,12 @@
 """What deploy/ holds is what it says."""
 
+import re
 import socket
 import subprocess
 import sys
 import tomllib
 from contextlib import closing
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,24 @@ def test_looking_at_a_gateways_health_loads_nothing_of_the_service():
     ).stdout.split()
     assert "scripts.healthcheck" in loaded
     assert not {"boto3", "jobs", "pydantic", "redis"}.intersection(loaded)
+
+
+def test_maintenance_and_webhooks_need_nothing_that_the_gateways_image_lacks():
+    extras = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    gateway, worker = ({_distribution(line) for line in extras[name]} for name in ("gateway", "worker"))
+    lacking = {
+        module
+        for module, distributions in packages_distributions().items()
+        if {name.lower() for name in distributions} <= worker - gateway
+    }
+    assert {"torch", "diffusers"} <= lacking
+    program = "import sys, workers.__main__, workers.deliver; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=DEPLOY.parent, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
+    assert "workers.deliver" in loaded
+    assert not lacking.intersection(loaded)
+
+
+def _distribution(requirement: str) -> str:
+    return re.split("[=<>]", requirement)[0]

@@ -144,6 +144,10 @@ class TestWorkers:
         assert program.environment["CUDA_VISIBLE_DEVICES"] == ""
         assert program.command[-4:-2] == ["--name", "cpu@host"]
 
+    def test_without_a_queue_are_none(self):
+        assert worker_programs([], [], "host") == []
+        assert worker_programs(["0"], [], "host") == []
+
     @pytest.mark.parametrize(("each", "told"), [(1, []), (2, ["animate-14B"])])
     def test_that_share_no_video_of_a_task_are_told_of_at_the_start(self, caplog, each, told):
         _tell_of_lone_tasks(list(CATALOG), each)

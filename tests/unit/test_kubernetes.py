@@ -46,8 +46,13 @@ def pods() -> dict[str, dict[str, str]]:
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    assert set(selector) <= {"matchLabels"}  # the one kind of selector that is understood here
-    return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+    """Whether a selector, of the two kinds that are used here, selects a pod with these labels."""
+    assert set(selector) <= {"matchLabels", "matchExpressions"}
+    wanted = {name: [value] for name, value in selector.get("matchLabels", {}).items()}
+    for one in selector.get("matchExpressions", []):
+        assert one["operator"] == "In"
+        wanted[one["key"]] = one["values"]
+    return all(labels.get(name) in values for name, values in wanted.items())
 
 
 def passes(labels: dict[str, str], way: str, peer: dict[str, str], port: int | str) -> bool:
@@ -105,9 +110,9 @@ def test_what_is_monitored_is_there_with_a_port_of_that_name():
     for one in operator_documents():
         if one["kind"] == "PrometheusRule":
             continue
-        wanted = one["spec"]["selector"]["matchLabels"].items()
+        selector = one["spec"]["selector"]
         endpoints = one["spec"].get("endpoints") or one["spec"]["podMetricsEndpoints"]
-        found = [named for labels, named in ports[one["kind"]] if wanted <= labels.items()]
+        found = [named for labels, named in ports[one["kind"]] if selects(selector, labels)]
         assert found
         assert all(endpoints[0]["port"] in {port["name"] for port in named} for named in found)
 
@@ -190,8 +195,23 @@ def test_every_pod_is_denied_what_is_not_allowed_and_may_ask_for_names():
         assert any(names in rule["ports"] for rule in rules(labels, "egress")), name
 
 
-def test_redis_is_reached_by_all_that_read_its_address_and_nothing_else():
+def test_every_pod_of_ours_and_no_other_one_reaches_redis():
     redis = pods()["wanserve-redis"]
     for name, labels in pods().items():
-        reached = passes(labels, "egress", redis, 6379) and passes(redis, "ingress", labels, "redis")
-        assert reached == (name != "wanserve-redis"), name
+        assert passes(labels, "egress", redis, 6379), name
+        assert passes(redis, "ingress", labels, "redis"), name
+    assert not passes(redis, "ingress", {"app.kubernetes.io/name": "another"}, "redis")
+
+
+def test_maintenance_and_webhooks_go_on_while_keda_has_scaled_every_worker_away():
+    scaled = {one["spec"]["scaleTargetRef"]["name"] for one in documents("ScaledObject")}
+    (maintenance,) = (
+        one
+        for one in documents("Deployment")
+        if one["metadata"]["name"] not in scaled
+        and "workers" in one["spec"]["template"]["spec"]["containers"][0].get("command", [])
+    )
+    container = maintenance["spec"]["template"]["spec"]["containers"][0]
+    assert maintenance["spec"]["replicas"] >= 1
+    assert container["command"] == ["python", "-m", "workers", "--queues", "none"]
+    assert "nvidia.com/gpu" not in container["resources"]["limits"]
