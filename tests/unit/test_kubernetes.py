@@ -1,6 +1,7 @@
 """deploy/kubernetes, held to the schemas of Kubernetes, KEDA and the Prometheus operator, and to the code."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -215,3 +216,38 @@ def test_maintenance_and_webhooks_go_on_while_keda_has_scaled_every_worker_away(
     assert maintenance["spec"]["replicas"] >= 1
     assert container["command"] == ["python", "-m", "workers", "--queues", "none"]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
+
+
+def test_flower_keeps_what_it_remembers_on_a_volume_that_lasts():
+    claims = {one["metadata"]["name"] for one in documents("PersistentVolumeClaim")}
+    (flower,) = (one for one in documents("Deployment") if one["metadata"]["name"] == "wanserve-flower")
+    pod = flower["spec"]["template"]["spec"]
+    (kept,) = (one for one in pod["volumes"] if "persistentVolumeClaim" in one)
+    assert kept["persistentVolumeClaim"]["claimName"] in claims
+    mounts = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    assert f"DATA_DIR={mounts[kept['name']]}" in (ROOT / "deploy" / "Dockerfile.gateway").read_text()
+
+
+def test_the_first_key_is_made_where_no_key_is_needed_to_start():
+    text = (ROOT / "deploy" / "README.md").read_text()
+    (name,) = re.findall(r"kubectl exec deployment/(\S+) -- wanserve keys create", text)
+    (maker,) = (one for one in documents("Deployment") if one["metadata"]["name"] == name)
+    container = maker["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "wanserve-gateway"
+    assert "api" not in container["command"]
+
+
+def test_the_patches_for_a_managed_redis_change_what_is_there():
+    text = (ROOT / "deploy" / "README.md").read_text()
+    (patches,) = re.findall(r"```yaml\n(patches:\n.*?)```", text, flags=re.DOTALL)
+    network, scaled = yaml.safe_load(patches)["patches"]
+    (default,) = (one for one in documents("NetworkPolicy") if one["metadata"]["name"] == "wanserve-default")
+    assert network["target"]["name"] == "wanserve-default"
+    assert "wanserve-redis" in json.dumps(default["spec"]["egress"][1])  # what is replaced
+    for one in documents("ScaledObject"):
+        trigger = one["spec"]["triggers"][0]
+        for change in yaml.safe_load(scaled["patch"]):
+            *parents, name = change["path"].removeprefix("/spec/triggers/0/").split("/")
+            (trigger["metadata"] if parents else trigger)[name] = change["value"]
+        jsonschema.validate(one, SCALED_OBJECT)
+        assert trigger["metadata"]["address"] == "redis.example.com:6380"
