@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, model_validator
 from api.access import is_loopback
 from jobs.embedded import broker_url
 from jobs.settings import JobsSettings, load_settings
+from scripts.ports import Port, require_free
 from scripts.running import make_data_dir
 from telemetry.logs import configure_logging
 from wan_models.catalog import CATALOG
@@ -52,6 +53,11 @@ class FlowerSettings(JobsSettings):
         return f"http://127.0.0.1:{self.flower_port}"
 
     @property
+    def listener(self) -> Port:
+        """Where it listens."""
+        return Port("FLOWER_PORT", self.flower_address, self.flower_port, "Flower")
+
+    @property
     def password(self) -> str:
         """``name:password``, or nothing."""
         return self.flower_basic_auth.get_secret_value() if self.flower_basic_auth else ""
@@ -83,6 +89,7 @@ def main() -> None:
     settings = load_settings(FlowerSettings)
     configure_logging(settings, "flower")
     make_data_dir(settings.data_dir)
+    require_free([settings.listener])
     app = create_celery(broker_url(settings.redis_address), list(CATALOG), _run_nothing)
     app.start(arguments(settings))
 

@@ -7,7 +7,6 @@ and the workers, each kept running. FLOWER_PORT adds Flower.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis, EmbeddedRedisError
 from jobs.settings import load_settings
 from scripts.flower import FlowerSettings
+from scripts.ports import Port, require_free
 from scripts.running import Running, answers, make_data_dir, noted, running_from, stop_command
 from telemetry.logs import configure_logging
 from workers.processes import ProcessKeeper, Program, stop_on_signals
@@ -42,15 +42,13 @@ def programs(metrics_port: int | None, flower: FlowerSettings | None) -> list[Pr
     return [*kept, Program("flower", [sys.executable, "-m", "scripts.flower"])] if flower else kept
 
 
-def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            sys.exit(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port: PORT=8005 make …"
-            )
+def ports(gateway: GatewaySettings, flower: FlowerSettings | None) -> list[Port]:
+    """All that those programs listen on."""
+    found = [Port("PORT", gateway.host, gateway.port, "the gateway")]
+    if number := gateway.metrics_port:
+        used = {"the gateway's metrics": number, "the workers' metrics, one above the gateway's": number + 1}
+        found += [Port("METRICS_PORT", gateway.metrics_host, port, use) for use, port in used.items()]
+    return [*found, flower.listener] if flower else found
 
 
 def _require_idle(data_dir: Path) -> None:
@@ -82,7 +80,7 @@ def main() -> None:
     configure_logging(gateway, "serve")
     _require_idle(gateway.data_dir)
     make_data_dir(gateway.data_dir)
-    _require_free(gateway.host, gateway.port)
+    require_free(ports(gateway, flower))
     stopped = Event()
     stop_on_signals(stopped)
     with ExitStack() as running:

@@ -180,7 +180,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         supervise(settings, gpus, queues, options.host)
     except MetricsPortError as error:
-        parser.error(str(error))
+        sys.exit(str(error))
     return 0
 
 

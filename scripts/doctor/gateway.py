@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from collections.abc import Iterator
 
 import httpx
+from pydantic import ValidationError
 
 from api.exposure import ExposedError, check_exposure
 from api.settings import GatewaySettings
 from api.version import VERSION
 from jobs.connect import open_keys
+from jobs.settings import explain
 from scripts.doctor.finding import Finding, Verdict
+from scripts.flower import FlowerSettings
+from scripts.ports import faults_of
+from scripts.serve import ports
 
 
 def check_gateway(settings: GatewaySettings) -> Iterator[Finding]:
@@ -37,32 +42,20 @@ def check_gateway(settings: GatewaySettings) -> Iterator[Finding]:
 
 def _check_start(settings: GatewaySettings) -> Iterator[Finding]:
     """What would keep a gateway that does not run from starting."""
-    ports = {
-        "PORT": (settings.host, settings.port),
-        "METRICS_PORT": (settings.metrics_host, settings.metrics_port),
-    }
-    faults = []
-    for variable, (host, port) in ports.items():
-        if port and (fault := _bind(host, port)):
-            message = f"cannot be listened on at {host} ({fault}): set another {variable}"
-            faults.append(Finding(Verdict.FAULT, f"port {port}", message))
+    flower, faults = None, []
+    try:
+        flower = FlowerSettings() if os.environ.get("FLOWER_PORT") else None
+    except ValidationError as error:
+        faults.append(Finding(Verdict.FAULT, "flower", explain(error)))
+    for port, why in faults_of(ports(settings, flower)):
+        message = f"cannot be listened on at {port.host} for {port.use} ({why}): set another {port.setting}"
+        faults.append(Finding(Verdict.FAULT, f"port {port.number}", message))
     try:
         check_exposure(settings, open_keys(settings))
     except ExposedError as error:
         faults.append(Finding(Verdict.FAULT, "gateway", str(error)))
     message = f"does not run on port {settings.port}, which is free: wanserve up"
     yield from faults or [Finding(Verdict.ADVICE, "gateway", message)]
-
-
-def _bind(host: str, port: int) -> str | None:
-    """Why an address cannot be listened on, or None."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.strerror
-    return None
 
 
 def _reachable(host: str) -> str:

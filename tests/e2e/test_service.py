@@ -185,3 +185,26 @@ def test_a_taken_port_is_named_before_anything_starts(service: Service, tmp_path
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 1
     assert f"127.0.0.1:{port}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "below", "use"),
+    [
+        ("METRICS_PORT", 0, "the gateway's metrics"),
+        ("METRICS_PORT", 1, "the workers' metrics, one above the gateway's"),
+        ("FLOWER_PORT", 0, "Flower"),
+    ],
+)
+def test_nothing_starts_where_a_port_of_whatever_it_runs_is_taken(taken, tmp_path, setting, below, use):
+    ports = {"PORT": str(free_port()), setting: str(taken - below)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "scripts.serve"],
+        env=os.environ | {"DATA_DIR": str(tmp_path / "data")} | ports,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    line = f"Cannot listen on 127.0.0.1:{taken} for {use} (Address already in use): set another {setting}."
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1] == line

@@ -1,9 +1,8 @@
 """``wanserve doctor`` names each fault of a broken setup, and says what to do."""
 
 import json
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,18 +138,16 @@ def test_no_model_at_all(examined, tmp_path):
     assert f"FAIL models     none in {tmp_path / 'empty'}" in examined(MODELS_DIR=tmp_path / "empty").output
 
 
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that something else listens on, and never answers."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
-
-
 def test_a_port_that_is_taken(examined, taken):
     assert "set another PORT" in fault(examined(PORT=taken))
     assert "set another METRICS_PORT" in fault(examined(METRICS_PORT=taken))
+    assert f"port {taken} cannot be listened on at 127.0.0.1 for the workers' metrics" in fault(
+        examined(METRICS_PORT=taken - 1)
+    )
+    assert "set another FLOWER_PORT" in fault(examined(FLOWER_PORT=taken))
+    assert "set another METRICS_PORT" in fault(examined(PORT=(port := free_port()), METRICS_PORT=port))
+    assert "ports end at 65535" in fault(examined(METRICS_PORT=65535))
+    assert "Set FLOWER_BASIC_AUTH" in examined(FLOWER_PORT=free_port(), FLOWER_ADDRESS="0.0.0.0").output
     assert "Cannot assign" in fault(examined(HOST="192.0.2.1", ALLOW_ANONYMOUS=True))
 
 

@@ -108,6 +108,21 @@ def test_a_service_whose_flower_everybody_could_see_does_not_start(tmp_path):
     assert "Set FLOWER_BASIC_AUTH=name:password as well" in done.stderr
 
 
+def test_it_says_in_a_line_that_its_port_is_taken(redis_url, tmp_path, taken):
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.flower"],
+        env=environment(redis_url, tmp_path, FLOWER_PORT=str(taken)),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Cannot listen on 127.0.0.1:{taken} for Flower (Address already in use): set another FLOWER_PORT.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("variables", "what"),
     [

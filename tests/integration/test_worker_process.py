@@ -123,6 +123,14 @@ def test_a_supervisor_that_is_told_to_stop_puts_its_job_back_and_ends_well(worke
             os.kill(pid, 0)
 
 
+def test_a_supervisor_says_in_a_line_that_its_port_is_taken(redis_url, tmp_path, models_dir, taken):
+    with closing(Workers(redis_url, tmp_path / "data", models_dir, METRICS_PORT=str(taken))) as workers:
+        assert workers.process.wait(PATIENCE_SECONDS) == 1
+        told = workers.log.read_text()
+    assert told.splitlines()[-1] == f"METRICS_PORT {taken} cannot be used: Address already in use."
+    assert "usage" not in told
+
+
 def test_a_worker_that_drains_is_alive_and_takes_no_jobs(tmp_path, models_dir):
     with (
         EmbeddedRedis(tmp_path / "redis") as redis,
