@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,18 +38,26 @@ console = Console(highlight=False, soft_wrap=True)
 
 def ensure_service(settings: GatewaySettings) -> str:
     """The address of the running service of this data directory, started in the background if need be."""
-    running = running_from(settings.data_dir)
-    address = f"http://{settings.host}:{settings.port}"
-    if running and _is_ready(running.url):
+    if running := running_from(settings.data_dir):
         console.print(
             f"The service of {settings.data_dir} runs already, on {running.url}, and makes the video.\n"
             f"To have it elsewhere, stop it first: {stop_command(settings.data_dir)}"
         )
+        with console.status("Waiting for a worker"):
+            ready = _becomes_ready(running.url, lambda: running_from(settings.data_dir) == running)
+        if not ready:
+            sys.exit(f"The service on {running.url} has no worker; `wanserve doctor` looks at every part.")
         return running.url
+    address = f"http://{settings.host}:{settings.port}"
     make_data_dir(settings.data_dir)
     if answers(address):
         sys.exit(f"Something else listens on {address}. Choose another port: PORT=8005 make demo")
-    log = settings.data_dir / "serve.log"
+    _start(address, settings.data_dir / "serve.log")
+    return address
+
+
+def _start(address: str, log: Path) -> None:
+    """Start the service and wait for its worker. One that is not waited for to the end is stopped."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.serve"],
@@ -58,14 +67,31 @@ def ensure_service(settings: GatewaySettings) -> str:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+    try:
+        with console.status("Starting Redis, the gateway and a worker; building tiny models"):
+            ready = _becomes_ready(address, lambda: process.poll() is None)
+    except KeyboardInterrupt:
+        _end(process)
+        sys.exit("The service was still starting, and is stopped again.")
+    if not ready:
+        _end(process)
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        sys.exit(f"The service did not start. The end of {log}:\n{tail}")
+
+
+def _becomes_ready(address: str, lives: Callable[[], bool]) -> bool:
+    """Wait until the service is ready, but no longer than it lives, and not for ever."""
     give_up_at = time.monotonic() + _START_SECONDS
-    with console.status("Starting Redis, the gateway and a worker; building tiny models"):
-        while (ended := process.poll() is not None) or not _is_ready(address):
-            if ended or time.monotonic() > give_up_at:
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-                sys.exit(f"The service did not start. The end of {log}:\n{tail}")
-            time.sleep(_POLL_SECONDS)
-    return address
+    while lives() and time.monotonic() < give_up_at:
+        if _is_ready(address):
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait()
 
 
 def _flower_port() -> str:

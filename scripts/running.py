@@ -1,4 +1,4 @@
-"""Which service runs from a data directory: it leaves a note there for as long as it runs."""
+"""Which service runs from a data directory: it leaves a note there from its start to its end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import httpx
@@ -27,7 +28,7 @@ _NOTE = TypeAdapter(Running)
 
 
 def running_from(data_dir: Path) -> Running | None:
-    """The service of a data directory; None without a note, or with one that a crash left or damaged.
+    """The service that runs or starts; None without a note, or with one that a crash left or damaged.
 
     Ends this process with a line that says why, where the directory cannot be looked into.
     """
@@ -56,11 +57,12 @@ def noted(data_dir: Path, running: Running) -> Iterator[None]:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the directory if need be, or end this process with a line that says why it cannot be made."""
+    """Make the directory if need be, or end this process with a line that says why it cannot be used."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=data_dir).close()
     except OSError as error:
-        sys.exit(f"DATA_DIR {data_dir} cannot be made: {error.strerror}.")
+        sys.exit(f"DATA_DIR {data_dir} cannot be used: {error.strerror}.")
 
 
 def answers(url: str) -> bool:

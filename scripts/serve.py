@@ -27,6 +27,7 @@ from workers.processes import ProcessKeeper, Program, stop_on_signals
 from workers.settings import WorkerSettings
 
 _STOP_SECONDS = 60.0
+_WATCH_SECONDS = 0.1
 
 
 def programs(metrics_port: int | None, flower: FlowerSettings | None) -> list[Program]:
@@ -73,6 +74,19 @@ def _announcing(address: str, flower: FlowerSettings | None) -> Callable[[], Non
     return look
 
 
+def _build_tiny_models(models_dir: Path, stopped: Event) -> None:
+    """Build those that are missing, unless ``stopped`` is set meanwhile."""
+    # A session of its own, as a kept process has: Ctrl-C is for this process, which ends it.
+    builder = subprocess.Popen(
+        [sys.executable, "-m", "scripts.build_tiny_models", str(models_dir)], start_new_session=True
+    )
+    while builder.poll() is None and not stopped.wait(_WATCH_SECONDS):
+        pass
+    builder.terminate()
+    if builder.wait() and not stopped.is_set():
+        sys.exit(f"The tiny models cannot be built in {models_dir}.")
+
+
 def main() -> None:
     """Start everything, keep it running, stop it in order."""
     gateway, worker = load_settings(GatewaySettings), load_settings(WorkerSettings)
@@ -86,6 +100,8 @@ def main() -> None:
     with ExitStack() as running:
         print("wanserve starts; Ctrl-C stops it", flush=True)
         address = f"http://{gateway.host}:{gateway.port}"
+        note = Running(os.getpid(), address, flower.url if flower else None)
+        running.enter_context(noted(gateway.data_dir, note))
         duties = [_announcing(address, flower)]
         if gateway.redis_url is None:
             redis = EmbeddedRedis(gateway.redis_directory)
@@ -99,10 +115,7 @@ def main() -> None:
         except ExposedError as error:
             sys.exit(str(error))
         if worker.models_dir is None:
-            builder = [sys.executable, "-m", "scripts.build_tiny_models", str(worker.models_path)]
-            subprocess.run(builder, check=True)
-        note = Running(os.getpid(), address, flower.url if flower else None)
-        running.enter_context(noted(gateway.data_dir, note))
+            _build_tiny_models(worker.models_path, stopped)
         kept = programs(gateway.metrics_port, flower)
         keeper = ProcessKeeper(kept, stop_seconds=worker.drain_seconds + _STOP_SECONDS)
         keeper.run(stopped, meanwhile=duties)

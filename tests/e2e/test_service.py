@@ -1,15 +1,21 @@
 """HTTP in, MP4 out: every process, store and pipeline in between is the real one."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from jobs.embedded import EmbeddedRedis
+from scripts.running import running_from
 from tests.e2e.conftest import Service, free_port, running_service
+from wan_models.models_dir import installed_model
 from wan_models.pipelines.video import VideoInfo, probe_mp4
 
 pytestmark = pytest.mark.slow
@@ -129,6 +135,64 @@ def test_the_demo_makes_a_video_says_so_and_can_be_stopped(tmp_path):
         stopped = run("stop")
     assert "Stopped" in stopped
     assert "Nothing to stop" in run("stop")
+
+
+@contextmanager
+def started(script: str, data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """A script as a terminal runs it: in a process group of its own, which Ctrl-C goes to."""
+    with subprocess.Popen(
+        [sys.executable, "-m", f"scripts.{script}"],
+        env=os.environ | {"DATA_DIR": str(data_dir), "PORT": str(free_port()), "MODELS_DIR": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def ctrl_c(process: subprocess.Popen[str], data_dir: Path) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def make_stop(process: subprocess.Popen[str], data_dir: Path) -> None:
+    command = [sys.executable, "-m", "scripts.stop"]
+    environment = os.environ | {"DATA_DIR": str(data_dir)}
+    stopped = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "Stopped http" in stopped.stdout
+
+
+@pytest.mark.parametrize("stop", [ctrl_c, make_stop])
+def test_a_service_that_still_builds_its_tiny_models_is_stopped_quietly(tmp_path, stop):
+    with started("serve", tmp_path / "data") as process:
+        assert process.stdout
+        assert any(
+            line.startswith("Built a tiny ") for line in process.stdout
+        )  # others are still to be built
+        stop(process, tmp_path / "data")
+        told = process.stdout.read()  # to its end: the builder holds it too
+        assert process.wait() == 0
+    assert "Traceback" not in told
+    assert "critical" not in told.lower()
+    models = tmp_path / "data" / "models" / "wan"
+    assert all(installed_model(models.parent, built.name) for built in models.iterdir())
+    assert running_from(tmp_path / "data") is None
+
+
+def test_ctrl_c_on_a_demo_stops_the_service_that_it_still_waits_for(tmp_path):
+    with started("demo", tmp_path / "data") as process:
+        while running_from(tmp_path / "data") is None:
+            assert process.poll() is None
+            time.sleep(0.05)
+        ctrl_c(process, tmp_path / "data")
+        told, _ = process.communicate()
+    assert process.returncode == 1
+    assert told == "The service was still starting, and is stopped again.\n"
+    assert running_from(tmp_path / "data") is None
+    assert "Traceback" not in (tmp_path / "data" / "serve.log").read_text()
 
 
 def test_it_says_that_it_listens_once_it_does(service, tmp_path):
