@@ -287,6 +287,17 @@ def test_each_alert_rings_when_it_should_and_at_no_other_time():
     subprocess.run(["promtool", "test", "rules", "alerts_test.yml"], cwd=DEPLOY / "monitoring", check=True)
 
 
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool (Debian's prometheus) is not installed")
+def test_alerts_are_sent_on_once_the_lines_for_it_are_no_comment(tmp_path):
+    text = (DEPLOY / "monitoring" / "prometheus.yml").read_text()
+    opened = re.sub(r"^# ((alerting:$|  ).*)", r"\1", text, flags=re.MULTILINE)
+    assert "alerting" not in yaml.safe_load(text)
+    assert yaml.safe_load(opened)["alerting"]["alertmanagers"]
+    shutil.copy(DEPLOY / "monitoring" / "alerts.yml", tmp_path)
+    (tmp_path / "prometheus.yml").write_text(opened)
+    subprocess.run(["promtool", "check", "config", tmp_path / "prometheus.yml"], check=True)
+
+
 def test_each_alert_is_heard_and_kept_silent_in_the_tests():
     rules = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yml").read_text())["groups"][0]["rules"]
     runs = yaml.safe_load((DEPLOY / "monitoring" / "alerts_test.yml").read_text())["tests"]
