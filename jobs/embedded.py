@@ -38,6 +38,10 @@ class EmbeddedRedisError(JobsError):
     """The embedded server did not start. The message says why and what to do."""
 
 
+class InUseError(EmbeddedRedisError):
+    """Another server uses the directory."""
+
+
 class EmbeddedRedis:
     """A Valkey server of our own, on a Unix socket only, that keeps its data in a directory.
 
@@ -63,7 +67,8 @@ class EmbeddedRedis:
         """Start the server and wait until it has loaded its data and answers.
 
         Raises:
-            EmbeddedRedisError: another server uses the directory, or this one does not run here.
+            InUseError: another server uses the directory.
+            EmbeddedRedisError: this one does not run here.
         """
         binary = _server_binary()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,6 +122,21 @@ class EmbeddedRedis:
         self.stop()
 
     @property
+    def silence(self) -> str:
+        """What to say, and to do, of a server that runs on the directory but does not answer."""
+        pid = self._pid
+        return (
+            f"The embedded Redis of {self._directory} runs (process {pid}) but does not answer. "
+            f"The end of {self._log_path} tells whether it loads its data: then wait. "
+            f"If it was stopped, `kill -CONT {pid}` lets it go on; if it hangs, `kill -KILL {pid}` ends it, "
+            "and a running `wanserve up` starts it again."
+        )
+
+    @property
+    def _pid(self) -> str:
+        return self._pid_path.read_text().strip() if self._pid_path.exists() else "unknown"
+
+    @property
     def _log_path(self) -> Path:
         return self._directory / "server.log"
 
@@ -133,9 +153,8 @@ class EmbeddedRedis:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = self._pid_path.read_text().strip() if self._pid_path.exists() else "unknown"
-            raise EmbeddedRedisError(
-                f"{self._directory} is in use by a running server (process {pid}). "
+            raise InUseError(
+                f"{self._directory} is in use by a running server (process {self._pid}). "
                 "Stop that one first, or choose another DATA_DIR."
             ) from error
 

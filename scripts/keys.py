@@ -6,11 +6,11 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from jobs.connect import open_keys, open_store
-from jobs.embedded import EmbeddedRedis
+from jobs.embedded import EmbeddedRedis, InUseError
 from jobs.errors import JobsError, StoreUnavailableError
 from jobs.keys import ApiKey, KeyStore, Scope, create_key
 from jobs.settings import JobsSettings, load_settings
@@ -19,15 +19,22 @@ from scripts.table import print_table
 
 @contextmanager
 def reachable(settings: JobsSettings) -> Iterator[None]:
-    """The configured Redis answers, or the embedded one, which is started for that if it does not run."""
-    try:
-        open_store(settings).ping()
-    except StoreUnavailableError:
-        if settings.redis_url:
-            raise
-        with EmbeddedRedis(settings.redis_directory):
-            yield
-    else:
+    """The configured Redis answers, or the embedded one, which is started for that if it does not run.
+
+    Raises:
+        StoreUnavailableError: it does not answer; an embedded one may run all the same.
+    """
+    with ExitStack() as running:
+        try:
+            open_store(settings).ping()
+        except StoreUnavailableError as error:
+            if settings.redis_url:
+                raise
+            embedded = EmbeddedRedis(settings.redis_directory)
+            try:
+                running.enter_context(embedded)
+            except InUseError:
+                raise StoreUnavailableError(embedded.silence) from error
         yield
 
 

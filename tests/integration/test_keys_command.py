@@ -1,8 +1,11 @@
 """``python -m scripts.keys`` as an operator runs it."""
 
+import os
 import re
+import signal
 
 import pytest
+from redis import Redis
 
 from jobs.connect import open_keys
 from jobs.embedded import EmbeddedRedis
@@ -43,6 +46,20 @@ def test_a_running_embedded_redis_is_used(capsys, data_dir):
     with EmbeddedRedis(data_dir / "redis"):
         main(["create", "app"])
         assert len(open_keys(JobsSettings()).all()) == 1
+
+
+def test_an_embedded_redis_that_hangs_is_told_of_with_what_to_do(data_dir):
+    with EmbeddedRedis(data_dir / "redis") as server:
+        with Redis.from_url(server.url) as client:
+            pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(
+                SystemExit, match=rf"runs \(process {pid}\) but does not answer.*kill -CONT {pid}"
+            ):
+                main(["list"])
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(capsys, monkeypatch):
