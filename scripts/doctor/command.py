@@ -11,9 +11,11 @@ from rich.console import Console
 from api.settings import GatewaySettings
 from jobs.settings import explain
 from scripts.doctor.finding import Check, Verdict
+from scripts.doctor.folders import check_folders
 from scripts.doctor.gateway import check_gateway
 from scripts.doctor.machine import check_gpus, check_python, check_voice
 from scripts.doctor.models import check_acceleration, check_catalogs, check_models
+from scripts.doctor.neighbours import check_neighbours
 from scripts.doctor.stores import check_artifacts, check_data_dir, check_disks, check_redis
 from scripts.doctor.traces import check_traces
 
@@ -23,11 +25,13 @@ CHECKS: tuple[Check, ...] = (
     check_redis,
     check_artifacts,
     check_disks,
+    check_folders,
     check_gpus,
     check_models,
     check_catalogs,
     check_gateway,
     check_traces,
+    check_neighbours,
     check_voice,
     check_acceleration,
 )

@@ -43,7 +43,9 @@ def check_gpus(_: GatewaySettings) -> Iterator[Finding]:
 def check_voice(settings: GatewaySettings) -> Iterator[Finding]:
     """What speaks the texts of speech-to-video."""
     if settings.tts_url:
-        yield Finding(Verdict.FINE, "speech", "the service of TTS_URL speaks texts, and may clone voices")
+        yield Finding(
+            Verdict.FINE, "speech", "the service of TTS_URL is to speak texts, and may clone voices"
+        )
     elif importlib.util.find_spec("espeakng_loader"):
         message = "eSpeak NG speaks texts; to clone voices, set TTS_URL for the gateway and the workers"
         yield Finding(Verdict.FINE, "speech", message)

@@ -11,7 +11,7 @@ from jobs.connect import open_store
 from jobs.errors import JobsError
 from jobs.settings import explain
 from scripts.doctor.finding import Finding, Verdict
-from scripts.doctor.stores import is_fresh
+from scripts.doctor.stores import has_nothing
 from wan_models.catalog import CATALOG
 from wan_models.engines import EnginesError, read_engines
 from wan_models.errors import LoraCatalogError
@@ -24,7 +24,7 @@ from workers.settings import WorkerSettings
 def check_models(settings: GatewaySettings) -> Iterator[Finding]:
     """Which models are installed, and whether each has a worker."""
     installed = installed_models(settings.models_path)
-    if not installed and not (settings.models_dir is None and is_fresh(settings)):
+    if not installed and not (settings.models_dir is None and has_nothing(settings)):
         message = (
             f"none in {settings.models_path}: python scripts/download_wan_models.py --model ti2v-5B,"
             " or `wanserve up` for tiny ones"

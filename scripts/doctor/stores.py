@@ -10,11 +10,14 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from api.settings import GatewaySettings
 from jobs.connect import open_artifacts, open_disks
+from jobs.embedded import EmbeddedRedis
 from jobs.errors import JobsError
 from scripts.doctor.finding import Finding, Verdict
+from scripts.doctor.folders import why_unwritable
 
 _OLDEST_REDIS = (7, 0)
 _CLOCK_SECONDS = 2.0
@@ -22,16 +25,20 @@ _AMPLE_DISK_BYTES = 5e9
 _PROBE_KEY = "doctor/probe.txt"
 
 
-def is_fresh(settings: GatewaySettings) -> bool:
-    """Whether DATA_DIR is yet to be made: no service was ever started from it, and nothing is kept there."""
-    return not settings.data_dir.exists()
+def has_nothing(settings: GatewaySettings) -> bool:
+    """Whether there is nothing to look at in DATA_DIR: it is yet to be made, or cannot be used."""
+    return not settings.data_dir.exists() or why_unwritable(settings.data_dir) is not None
 
 
 def check_data_dir(settings: GatewaySettings) -> Iterator[Finding]:
     """Where everything embedded is looked for."""
-    if not is_fresh(settings):
+    embeds = settings.redis_url is None or settings.s3_bucket is None
+    if embeds and (why := why_unwritable(settings.data_dir)):
+        message = f"nothing can be kept in {settings.data_dir} ({why}): set another DATA_DIR"
+        yield Finding(Verdict.FAULT, "data", message)
+    elif settings.data_dir.exists():
         yield Finding(Verdict.FINE, "data", str(settings.data_dir))
-    elif settings.redis_url is None or settings.s3_bucket is None:
+    elif embeds:
         message = (
             f"no service was started from here: there is no {settings.data_dir}. `wanserve up` starts one;"
             " to look at one that was started elsewhere, set DATA_DIR to where it keeps its data"
@@ -41,7 +48,7 @@ def check_data_dir(settings: GatewaySettings) -> Iterator[Finding]:
 
 def check_redis(settings: GatewaySettings) -> Iterator[Finding]:
     """Redis: there, new enough, durable, never evicting, and of our time."""
-    if settings.redis_url is None and is_fresh(settings):
+    if settings.redis_url is None and has_nothing(settings):
         return  # said already
     try:
         with Redis.from_url(settings.redis_address, socket_timeout=3, socket_connect_timeout=3) as client:
@@ -72,6 +79,8 @@ def _refusal(settings: GatewaySettings, error: RedisError) -> str:
     if isinstance(error, AuthenticationError) or "AUTH" in str(error):
         return "refuses the password of REDIS_URL, or wants one: redis://:password@host:6379/0"
     embedded = f"`wanserve up` starts the embedded one of {settings.data_dir}"
+    if settings.redis_url is None and isinstance(error, RedisTimeoutError):
+        return EmbeddedRedis(settings.redis_directory).silence
     hint = "Start it, or correct REDIS_URL" if settings.redis_url else embedded
     return f"does not answer: {str(error).rstrip('.')}. {hint}."
 
@@ -86,7 +95,7 @@ def _eviction_policy(client: Redis) -> str | None:
 
 def check_artifacts(settings: GatewaySettings) -> Iterator[Finding]:
     """The store of the videos: a file can be written, read back and removed."""
-    if settings.s3_bucket is None and is_fresh(settings):
+    if settings.s3_bucket is None and has_nothing(settings):
         return  # said already
     try:
         artifacts = open_artifacts(settings)
@@ -109,6 +118,8 @@ def check_disks(settings: GatewaySettings) -> Iterator[Finding]:
     """Room where files are written: more than what is to stay free, which workers and gateway wait for."""
     disks = open_disks(settings)
     for name, free in disks.free().items():
+        if name == "data" and why_unwritable(settings.data_dir):
+            continue  # said already
         room = f"{free / 1e9:.1f} GB free at {disks.folders[name]}"
         if free < disks.reserve:
             message = f"only {room}: no work is taken on. Make room, or lower DISK_RESERVE_GB"

@@ -1,6 +1,8 @@
 """``wanserve doctor`` names each fault of a broken setup, and says what to do."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from redis import Redis
 from api.settings import GatewaySettings
 from api.version import VERSION
 from jobs.connect import open_keys
+from jobs.embedded import EmbeddedRedis
 from jobs.keys import Scope, create_key
 from scripts.doctor.command import doctor
 from tests.e2e.conftest import free_port
@@ -74,6 +77,24 @@ def test_where_no_service_was_started_it_says_so_and_makes_nothing(examined, tmp
 
 def test_an_embedded_redis_that_does_not_run_is_told_of_with_its_directory(examined, tmp_path):
     assert f"starts the embedded one of {tmp_path}" in fault(examined(DATA_DIR=tmp_path, REDIS_URL=""))
+
+
+def test_an_embedded_redis_that_hangs_is_told_of_with_its_process(examined, tmp_path):
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        with Redis.from_url(server.url) as client:
+            pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            said = faults(examined(DATA_DIR=tmp_path, REDIS_URL=""))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert any(f"runs (process {pid}) but does not answer" in one for one in said)
+
+
+@pytest.mark.parametrize("place", ["/proc/1/nowhere", "/proc/nowhere", "a file"])
+def test_a_data_directory_that_cannot_be_is_told_of_once(examined, tmp_path, place):
+    (tmp_path / "a file").touch()
+    assert "set another DATA_DIR" in fault(examined(DATA_DIR=tmp_path / place, REDIS_URL=""))
 
 
 def test_redis_that_is_down_or_refuses_the_password(examined, redis_url):
@@ -180,6 +201,26 @@ def test_files_that_cannot_be_read(examined, tmp_path):
     assert "ENGINES" in fault(examined(ENGINES=tmp_path / "nowhere.toml"))
     (tmp_path / "loras.toml").write_text("no catalog")
     assert "LORAS_DIR" in fault(examined(LORAS_DIR=tmp_path))
+
+
+def test_folders_that_are_not_there_or_take_no_log(examined, tmp_path):
+    assert "correct INPUTS_DIR" in fault(examined(INPUTS_DIR=tmp_path / "nowhere"))
+    assert "correct LORAS_DIR" in fault(examined(LORAS_DIR=tmp_path / "nowhere"))
+    assert "set another LOG_DIR" in fault(examined(LOG_DIR="/proc/nowhere"))
+    assert faults(examined(INPUTS_DIR=tmp_path, LORAS_DIR=tmp_path, LOG_DIR=tmp_path / "new" / "log")) == []
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("variable", ["TTS_URL", "TTS_URLS", "VLLM_URLS", "STT_URLS", "MULTIMODAL_URLS"])
+def test_services_of_others_that_do_not_answer(examined, variable):
+    away = f"http://127.0.0.1:{free_port()}"
+    with answering("<html>") as port:
+        there = f"http://127.0.0.1:{port}"
+        lone = variable == "TTS_URL"
+        silent, well = (examined(**{variable: urls}) for urls in (away if lone else f"{there},{away}", there))
+    assert f"{away} does not answer" in fault(silent)
+    assert f"correct {variable}" in fault(silent)
+    assert f"{there} of {variable} answers" in well.output
 
 
 @pytest.mark.parametrize("name", ["LEASE_SECONDS", "DRAIN_SECONDS", "PORT"])
