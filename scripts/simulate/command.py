@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import click
@@ -21,12 +22,9 @@ class Rate(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it; jobs a second."""
-        match = re.fullmatch(r"([0-9.]+)(?:/([smhd]))?", str(value))
-        try:
-            rate = float(match[1]) / _PERIODS[match[2] or "s"] if match else 0.0
-        except ValueError:
-            rate = 0.0
-        if rate <= 0:
+        number, _, period = str(value).partition("/")
+        rate = _positive(number) / _PERIODS[period or "s"] if period in ("", *_PERIODS) else 0.0
+        if not rate:
             self.fail(f"{value!r} is no rate, such as 0.5 (a second), 30/m, 120/h or 2000/d.", param, ctx)
         return rate
 
@@ -40,18 +38,41 @@ class Mix(click.ParamType[list[tuple[str, float, float | None]]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> list[tuple[str, float, float | None]]:
         """Read it; (queue, share, seconds or None)."""
-        parts = []
+        parts: list[tuple[str, float, float | None]] = []
         for part in str(value).split(","):
-            match = re.fullmatch(r"([\w.-]+)=([0-9.]+)(?::([0-9.]+))?", part.strip())
-            if match is None or match[1] not in CATALOG or float(match[2]) <= 0:
+            match = re.fullmatch(r"([\w.-]+)=([^:]+)(?::(.+))?", part.strip())
+            numbers = [_positive(number) for number in match.groups()[1:] if number] if match else []
+            if match is None or match[1] not in CATALOG or not all(numbers):
                 self.fail(
                     f"{part!r} is no part of a mix: write TASK=SHARE or TASK=SHARE:SECONDS, "
                     f"with a task of {', '.join(CATALOG)}.",
                     param,
                     ctx,
                 )
-            parts.append((match[1], float(match[2]), float(match[3]) if match[3] else None))
+            if match[1] in {task for task, _, _ in parts}:
+                self.fail(f"{match[1]} is in it twice: add its shares up.", param, ctx)
+            parts.append((match[1], numbers[0], numbers[1] if len(numbers) > 1 else None))
         return parts
+
+
+class Amount(click.FloatRange):
+    """A finite number in a range."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+def _positive(text: str) -> float:
+    """A finite number above 0; 0 if the text is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if 0 < number < math.inf else 0.0
 
 
 @click.command()
@@ -59,7 +80,7 @@ class Mix(click.ParamType[list[tuple[str, float, float | None]]]):
 @click.option("--servers", "--gpus", type=click.IntRange(1, 100_000), required=True, help="GPUs.")
 @click.option(
     "--service-mean",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(0, min_open=True),
     default=60.0,
     show_default=True,
     help="Seconds of GPU time a job takes on average.",
@@ -79,13 +100,13 @@ class Mix(click.ParamType[list[tuple[str, float, float | None]]]):
 )
 @click.option(
     "--load-seconds",
-    type=click.FloatRange(0),
+    type=Amount(0),
     default=0.0,
     show_default=True,
     help="Seconds to change a GPU to another task's model.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=100_000, show_default=True, help="Jobs to simulate.")
-@click.option("--cost", type=click.FloatRange(0), default=None, help="Price of a GPU hour.")
+@click.option("--cost", type=Amount(0), default=None, help="Price of a GPU hour.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def simulate(

@@ -69,10 +69,25 @@ def test_a_mix_is_told_apart_and_paid_for():
         ("--arrival", "1/y", "--gpus", "1"),
         ("--arrival", "1.2.3", "--gpus", "1"),
         ("--arrival", "1", "--gpus", "0"),
-        ("--arrival", "1", "--gpus", "1", "--mix", "nonsense"),
+        ("--arrival", "nan", "--gpus", "1"),
+        ("--arrival", "inf/h", "--gpus", "1"),
+        *(
+            ("--arrival", "1", "--gpus", "1", "--mix", mix)
+            for mix in ("nonsense", "ti2v-5B=1.2.3", "ti2v-5B=.", "ti2v-5B=1:0", "ti2v-5B=1,ti2v-5B=2")
+        ),
+        *(
+            ("--arrival", "1", "--gpus", "1", "--jobs", "10", option, number)
+            for option in ("--service-mean", "--load-seconds", "--cost")
+            for number in ("nan", "inf")
+        ),
     ],
 )
 def test_nonsense_is_refused_with_what_to_write_instead(words):
     answer = CliRunner().invoke(simulate, words)
     assert answer.exit_code == 2
     assert "Error" in answer.output
+
+
+def test_rates_may_be_written_with_an_exponent():
+    words = ("--gpus", "1", "--jobs", "100")
+    assert run("--arrival", "1e-3", *words) == run("--arrival", "0.001", *words)
