@@ -157,11 +157,14 @@ def _check(folder: Path) -> None:
     """Refuse what is no whole backup of a format that this version reads."""
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        told, version, digests = about["format"], about["version"], dict(about["sha256"])
     except FileNotFoundError:
         raise BackupError(f"{folder} holds no backup, or one that was cut short: no {_ABOUT}.") from None
-    if about["format"] != _FORMAT:
-        raise BackupError(f"{folder} was written by wanserve {about['version']}. Restore it with that one.")
-    for name, digest in about["sha256"].items():
+    except (ValueError, KeyError, TypeError):
+        raise BackupError(f"{folder / _ABOUT} is damaged. Restore another backup.") from None
+    if told != _FORMAT:
+        raise BackupError(f"{folder} was written by wanserve {version}. Restore it with that one.")
+    for name, digest in digests.items():
         if digest_of(folder / name) != digest:
             raise BackupError(f"{folder / name} is damaged. Restore another backup.")
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import click
 import httpx
@@ -54,7 +55,7 @@ class ApiClient:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """A job as it is now."""
-        found: dict[str, Any] = self.request("GET", f"/jobs/{job_id}")
+        found: dict[str, Any] = self.request("GET", job_path(job_id))
         return found
 
     def follow(self, job_id: str) -> Iterator[dict[str, Any]]:
@@ -94,6 +95,12 @@ class ApiClient:
                 answer.read()
                 raise click.ClickException(_explain(answer))
             yield answer
+
+
+def job_path(job_id: str) -> str:
+    """Where the service has a job, whatever somebody typed as its id."""
+    # Dots alone would be taken for a way up, quoted or not.
+    return f"/jobs/{quote(job_id, safe='').replace('.', '%2E')}"
 
 
 def _explain(answer: httpx.Response) -> str:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from scripts.cli.api_client import ApiClient, pass_api
+from scripts.cli.api_client import ApiClient, job_path, pass_api
 from scripts.cli.progress import show_until_final
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -56,7 +56,7 @@ def watch(api: ApiClient, job_id: str) -> None:
 @pass_api
 def logs(api: ApiClient, job_id: str, as_json: bool) -> None:
     """Show what happened to a job, on whichever worker."""
-    lines = api.request("GET", f"/jobs/{job_id}/logs")["lines"]
+    lines = api.request("GET", f"{job_path(job_id)}/logs")["lines"]
     if as_json:
         click.echo(json.dumps(lines, indent=2))
         return
@@ -71,7 +71,7 @@ def logs(api: ApiClient, job_id: str, as_json: bool) -> None:
 def cancel(api: ApiClient, job_ids: tuple[str, ...]) -> None:
     """Cancel jobs, queued or running."""
     for job_id in job_ids:
-        job = api.request("POST", f"/jobs/{job_id}/cancel")
+        job = api.request("POST", f"{job_path(job_id)}/cancel")
         runs = job["status"] == "in_progress"
         asked = " (it stops at its next step, or when its stage ends)" if runs else ""
         click.echo(f"{job_id}  {job['status']}{asked}")

@@ -70,6 +70,13 @@ def test_a_job_that_is_not_there_is_told_of_without_a_bar(service):
     assert refused.stderr == "Error: There is no job job_01m841tz79b74c3p14bqd55sfm.\n"
 
 
+@pytest.mark.parametrize("command", ["watch", "logs", "cancel"])
+def test_what_is_no_id_is_refused_in_a_sentence(service, command):
+    refused = wanserve(command, "../health", WANSERVE_URL=service.address)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: ")
+
+
 def test_a_running_job_is_cancelled(cli, service):
     job_id = cli("generate", "a cat", "--size", "256*128", "--steps", "100")
     assert job_id in cli("cancel", job_id)

@@ -146,6 +146,15 @@ def test_a_damaged_backup_is_refused_before_any_record_is_touched(filled, fresh,
     assert kept(fresh) == {}
 
 
+@pytest.mark.parametrize(
+    "text", ['{"format": 1}', "[]", "none", '{"format": 1, "version": "1", "sha256": 1}']
+)
+def test_a_backup_whose_description_is_damaged_is_refused_in_a_sentence(fresh, tmp_path, text):
+    (tmp_path / "backup.json").write_text(text)
+    with pytest.raises(BackupError, match=r"backup\.json is damaged"):
+        restore(fresh, tmp_path)
+
+
 def test_the_jobs_can_be_read_and_the_configuration_has_no_secrets(filled, tmp_path, monkeypatch):
     monkeypatch.setenv("S3_BUCKET", "videos")
     monkeypatch.setenv("S3_ACCESS_KEY", "hush-1")
