@@ -68,8 +68,8 @@ class Recovery:
         return not self._is_leaving()
 
     def _wait_for_room(self) -> None:
-        _log.error("A disk is full: no job is claimed before it has room. Free: %s", self._disks.free())
         self._tell(True)
+        _log.error("A disk is full: no job is claimed before it has room. Free: %s", self._disks.free())
         while self.is_without_room:
             if self._is_leaving():
                 return

@@ -73,6 +73,7 @@ def test_that_made_a_child_wait_keeps_nothing_from_the_next_one(workers, small_d
     filler = fill(small_disk)
     job_id = workers.submit()
     workers.wait_for_line("A disk is full")
+    until(lambda: taken(workers) == [()])
     _, child = worker_and_child(workers)
     os.kill(child, signal.SIGSTOP)  # so that it does not see the room
     filler.unlink()
