@@ -17,7 +17,7 @@ from jobs.errors import KeyReservedError, StoreUnavailableError
 from jobs.state import DEFAULT_TENANT
 
 _LOOK_SECONDS = 0.1
-_RETURN_SECONDS = 60.0  # by then the store has forgotten a reservation that was not used
+_RETURN_SECONDS = 20.0  # by then the store has forgotten a reservation that was not used
 _RETURN_PAUSE_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)

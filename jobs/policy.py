@@ -23,5 +23,5 @@ class Policy:
     retention_seconds: float = 7 * 24 * 3600
     worker_silence_seconds: float = 60  # a worker not heard of for longer is not listed
     key_seconds: float = 24 * 3600  # how long an idempotency key is remembered
-    reservation_seconds: float = 60  # and how long it is kept for a request whose gateway may have died
+    reservation_seconds: float = 10  # and how long it is kept for a request whose gateway may have died
     caps: Caps = field(default_factory=Caps)

@@ -383,6 +383,7 @@ class MemoryJobStore:
                 run_deadline=None,
                 not_before=None,
                 pace_key=ANY_KIND,
+                traceparent="",
                 progress=replace(new.progress, stage=""),
                 # What its attempts died of is theirs; a job that was cancelled ended as its client wished.
                 error=None if new.state is JobState.CANCELLED else new.error,

@@ -232,6 +232,7 @@ local function move(job, verb, target, data)
   store(job, { state = target })
   enter(job, target)
   post(job, emit(job, target, data))
+  if job.finished then erase(job, 'trace') end -- whoever follows it has it from the letter
 end
 
 local function refuse_missing() return { 'refused', 'missing', '' } end

@@ -59,7 +59,19 @@ def result(job_id: str) -> dict[str, Any]:
         "height": 720,
         "frames": 81,
         "fps": 16,
-        "metrics": metrics | {"seconds_per_step": 7.8901, "peak_memory_mb": 71234.5678},
+        "metrics": metrics
+        | {"seconds_per_step": 7.8901, "peak_memory_mb": 71234.5678, "memory_plan": "model_offload"}
+        | {"models_loaded": 1, "models_evicted": 0, "resumed_step": 0}
+        | {
+            "acceleration": {
+                "attention": "native",
+                "compiled_blocks": False,
+                "vae_tiling": False,
+                "context_parallel": 1,
+                "step_cache": "none",
+                "prompt_cache_hits": 0,
+            }
+        },
     }
 
 

@@ -51,7 +51,9 @@ def run(directory: Path, seconds: float, seed: int) -> tuple[Account, Monkey]:
         artifacts = open_artifacts(settings)
         store = open_store(settings, artifacts)
         sweep = Orphans(store, artifacts, upload_seconds=3600).sweep
-        return settle(store, clients.accepted, bucket / BUCKET, monkey.blows, sweep), monkey
+        account = settle(store, clients.accepted, bucket / BUCKET, monkey.blows, sweep)
+        account.refused = door.refused
+        return account, monkey
 
 
 def _settings(redis_url: str, directory: Path, storage: str) -> JobsSettings:
@@ -96,6 +98,7 @@ def _print(account: Account, monkey: Monkey) -> None:
     deeds = ", ".join(f"{name} {count}" for name, count in sorted(monkey.deeds.items()))
     rows: list[tuple[str, object]] = [
         ("the monkey's deeds", deeds),
+        ("requests that the artifact store refused", account.refused),
         ("submitted", account.submitted),
         *((state, count) for state, count in sorted(account.states.items())),
         *((f"failed with {code}", count) for code, count in sorted(account.failures.items())),
@@ -129,11 +132,18 @@ def _percentiles(seconds: list[float]) -> tuple[float, float]:
     return cuts[49], cuts[98]
 
 
+def _number(name: str, default: int) -> int:
+    told = os.environ.get(name) or str(default)
+    if not told.isdecimal():
+        sys.exit(f"{name} is a whole number, not {told!r}.")
+    return int(told)
+
+
 def main() -> int:
     """Run for CHAOS_SECONDS, print the account, and say by the exit status whether it is clean."""
-    seconds = float(os.environ.get("CHAOS_SECONDS") or 300)
-    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"Chaos for {seconds:.0f} s (CHAOS_SECONDS), seed {seed} (CHAOS_SEED)", flush=True)
+    seconds = _number("CHAOS_SECONDS", 300)
+    seed = _number("CHAOS_SEED", random.SystemRandom().randrange(2**32))
+    print(f"Chaos for {seconds} s (CHAOS_SECONDS), seed {seed} (CHAOS_SEED)", flush=True)
     with TemporaryDirectory(prefix="wanserve-chaos-") as scratch:
         account, monkey = run(Path(scratch), seconds, seed)
     _print(account, monkey)

@@ -17,9 +17,13 @@ from scripts.chaos.monkey import Blow
 
 @dataclass(slots=True)
 class Account:
-    """Counts over all accepted jobs; ``recoveries`` are seconds from a blow to the job's next start."""
+    """Counts over all accepted jobs; ``recoveries`` are seconds from a blow to the job's next start.
+
+    ``refused`` is how often the artifact store failed on purpose.
+    """
 
     submitted: int = 0
+    refused: int = 0
     states: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
@@ -32,8 +36,9 @@ class Account:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing went wrong that must never go wrong."""
-        return not (self.lost or self.finished_twice or self.spoiled or self.strays)
+        """Whether nothing went wrong that must never go wrong, with jobs there and a store that failed."""
+        proves = self.submitted > 0 and self.refused > 0
+        return proves and not (self.lost or self.finished_twice or self.spoiled or self.strays)
 
 
 def settle(

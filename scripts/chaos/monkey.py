@@ -41,7 +41,7 @@ class Monkey:
         self.deeds: Counter[str] = Counter()
 
     def run(self, stopped: Event) -> None:
-        """Do one deed after another."""
+        """Do one deed after another: first each once, in any order, then what chance says."""
         deeds: list[tuple[int, Callable[[], None]]] = [
             (6, self.kill_child),
             (3, self.kill_worker),
@@ -53,8 +53,9 @@ class Monkey:
             (2, self.drop_messages),
         ]
         weights, works = zip(*deeds, strict=True)
+        undone = self._chance.sample(works, len(works))
         while not stopped.wait(self._chance.uniform(*_PAUSE_SECONDS)):
-            deed = self._chance.choices(works, weights)[0]
+            deed = undone.pop() if undone else self._chance.choices(works, weights)[0]
             with suppress(psutil.NoSuchProcess, RedisError):
                 deed()
                 self.deeds[deed.__name__] += 1

@@ -23,6 +23,20 @@ def test_no_job_is_lost_while_everything_is_killed_and_paused():
         done.stdout + done.stderr[-3000:]
     )
     assert done.returncode == 0, done.stdout
-    submitted = re.search(r"submitted +│ +(\d+)", done.stdout)
-    assert submitted
-    assert int(submitted[1]) > 0
+    for what in ("submitted", "requests that the artifact store refused"):
+        count = re.search(rf"{what} +│ +(\d+)", done.stdout)
+        assert count
+        assert int(count[1]) > 0
+
+
+@pytest.mark.parametrize("setting", ["CHAOS_SECONDS", "CHAOS_SEED"])
+def test_a_wrong_setting_is_named(setting):
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.chaos"],
+        env=os.environ | {setting: "-1.5"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{setting} is a whole number, not '-1.5'.\n"
