@@ -98,7 +98,7 @@ def restore(settings: JobsSettings, folder: Path, *, force: bool = False) -> lis
         force: replace the records that are there.
 
     Raises:
-        BackupError: the backup is not whole, or there are records already.
+        BackupError: the backup is not whole, there are records already, or workers live.
         JobsError: Redis or the artifact store does not answer, or refuses.
     """
     _check(folder)
@@ -106,6 +106,12 @@ def restore(settings: JobsSettings, folder: Path, *, force: bool = False) -> lis
     with closing(Snapshots(settings.redis_address)) as snapshots:
         if not snapshots.is_empty() and not force:
             raise BackupError("There are records in this Redis already. --force replaces them all.")
+        if living := open_store(settings).workers():
+            names = ", ".join(worker.name for worker in living)
+            raise BackupError(
+                f"Workers were heard of just now: {names}. Stop the service first; once stopped, "
+                "they count as gone within a minute."
+            )
         # Artifacts first, as when they were made: no record ever names a video that is yet to come.
         missing = [
             told["key"] for told in read_lines(folder / _MANIFEST) if not _return(artifacts, folder, told)

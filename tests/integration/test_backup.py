@@ -131,6 +131,15 @@ def test_records_that_are_there_are_not_replaced_unless_forced(filled, tmp_path)
         assert client.get("others") == b"stay"
 
 
+def test_nothing_is_restored_below_a_service_that_runs(filled, tmp_path):
+    back_up(filled, tmp_path / "backup")
+    open_store(filled).announce("w1@h", ["t2v-A14B"])
+    before = kept(filled)
+    with pytest.raises(BackupError, match=r"w1@h\. Stop the service first"):
+        restore(filled, tmp_path / "backup", force=True)
+    assert kept(filled).keys() == before.keys()
+
+
 def test_artifacts_that_are_nowhere_are_named(filled, fresh, tmp_path):
     back_up(filled, tmp_path / "backup")
     assert restore(fresh, tmp_path / "backup") == ["job_1/1.mp4"]
