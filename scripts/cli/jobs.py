@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from scripts.cli.api_client import ApiClient, job_path, pass_api
 from scripts.cli.progress import show_until_final
+from scripts.table import print_table
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -29,16 +31,13 @@ def jobs(api: ApiClient, /, *, as_json: bool, **wanted: object) -> None:
     if as_json:
         click.echo(json.dumps(page["jobs"], indent=2))
         return
-    # Whole even in a narrow terminal: the id is what every other command wants.
-    table = Table(
-        Column("id", no_wrap=True, min_width=30), "task", "status", "progress", "attempt", "created"
-    )
-    for job in page["jobs"]:
-        created = job["created_at"].replace("T", " ")[:16]
-        table.add_row(
-            job["id"], job["task"], job["status"], f"{job['progress']} %", str(job["attempt"]), created
-        )
-    Console().print(table)
+    heads = ("id", "task", "status", "progress", "attempt", "created (UTC)")
+    print_table(heads, [_row(job) for job in page["jobs"]])  # whole however narrow the terminal is
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    created = job["created_at"].replace("T", " ")[:16]
+    return job["id"], job["task"], job["status"], f"{job['progress']} %", str(job["attempt"]), created
 
 
 @click.command()

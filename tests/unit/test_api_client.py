@@ -6,9 +6,11 @@ from typing import Any
 import click
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from scripts.cli import api_client
 from scripts.cli.api_client import ApiClient
+from scripts.cli.jobs import jobs
 from tests.unit.worker_parts import Clock
 
 DONE = httpx.Response(200, json={"id": "job_1", "status": "completed"})
@@ -66,3 +68,17 @@ def test_a_fault_that_the_service_has_put_into_words_is_not_repeated():
     with pytest.raises(click.ClickException) as refused:
         client_of([problem]).request("POST", "/generate/text-to-video")
     assert refused.value.message.splitlines() == ["There is no task 'x'.", "  size: Too big."]
+
+
+def test_jobs_are_listed_whole_however_narrow_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    job: dict[str, Any] = {
+        "id": "job_01m841tz79b74c3p14bqd55sfm",
+        "task": "animate-14B",
+        "status": "in_progress",
+    }
+    job |= {"progress": 40, "attempt": 1, "created_at": "2027-03-01T12:30:59Z"}
+    listed = CliRunner().invoke(jobs, obj=client_of([httpx.Response(200, json={"jobs": [job]})]))
+    heads, row = listed.output.splitlines()
+    assert heads.endswith("created (UTC)")
+    assert row.split() == [job["id"], "animate-14B", "in_progress", "40", "%", "1", "2027-03-01", "12:30"]
