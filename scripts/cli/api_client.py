@@ -108,6 +108,8 @@ def _explain(answer: httpx.Response) -> str:
     try:
         problem: Mapping[str, Any] = answer.json()
         detail, faults = str(problem["detail"]), problem.get("errors", [])
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            return f"{detail}\n  Name it with --key or WANSERVE_API_KEY."
         more = [f"{one['field']}: {one['message']}" for one in faults if one["message"] not in detail]
         return "\n  ".join([detail, *more])
     except (ValueError, KeyError, TypeError):

@@ -70,6 +70,11 @@ def test_a_fault_that_the_service_has_put_into_words_is_not_repeated():
     assert refused.value.message.splitlines() == ["There is no task 'x'.", "  size: Too big."]
 
 
+def test_who_comes_without_a_key_is_told_how_to_name_one():
+    with pytest.raises(click.ClickException, match="--key or WANSERVE_API_KEY"):
+        client_of([httpx.Response(401, json={"detail": "Send your API key."})]).request("GET", "/jobs")
+
+
 def test_jobs_are_listed_whole_however_narrow_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     job: dict[str, Any] = {
