@@ -25,8 +25,15 @@ def show_until_final(api: ApiClient, begun: dict[str, Any]) -> dict[str, Any]:
     )
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
         shown = bar.add_task(**_shown(begun))
-        for job in api.follow(begun["id"]):
-            bar.update(shown, **_shown(job))
+        try:
+            for job in api.follow(begun["id"]):
+                bar.update(shown, **_shown(job))
+        except KeyboardInterrupt:
+            name = begun["id"]
+            bar.console.print(
+                f"The job goes on: wanserve watch {name}, or wanserve cancel {name}", soft_wrap=True
+            )
+            raise
     if job["status"] != "completed":
         reason = (job["error"] or {}).get("message", "")
         raise click.ClickException(f"Job {job['id']} ended {job['status']}. {reason}".rstrip())
