@@ -83,11 +83,17 @@ COMMANDS: Mapping[str, Callable[[KeyStore, Namespace], None]] = {
 }
 
 
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("a key's name says what it is for")
+    return text
+
+
 def _parser(prog: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=prog, description=__doc__)
+    parser = ArgumentParser(prog=prog, description="Make, list and revoke API keys.")
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("create", help="make a key and print its token")
-    making.add_argument("name", help="what the key is for")
+    making.add_argument("name", type=_name, help="what the key is for")
     making.add_argument("--tenant", default="default", help="whom its jobs and videos belong to")
     making.add_argument(
         "--scopes",

@@ -9,6 +9,7 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 
 from jobs.connect import open_keys, open_limits, open_store
@@ -72,10 +73,10 @@ def _check_name(tenant: str) -> None:
 
 def _days(text: str) -> float:
     longest = 3650
-    days = float(text)
-    if not 1 / _DAY <= days <= longest:
-        raise ArgumentTypeError(f"days are at least a second, and at most {longest}")
-    return days
+    with suppress(ValueError):
+        if 1 / _DAY <= float(text) <= longest:
+            return float(text)
+    raise ArgumentTypeError(f"days are a number, at least a second and at most {longest}")
 
 
 def _number(value: float | None) -> str:
@@ -91,7 +92,9 @@ COMMANDS: Mapping[str, Callable[[JobsSettings, Namespace], None]] = {
 
 
 def _parser(prog: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=prog, description=__doc__)
+    parser = ArgumentParser(
+        prog=prog, description="Say what each tenant may use, and how long its videos are kept."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list the tenants that have keys or limits of their own")
     setting = commands.add_parser(

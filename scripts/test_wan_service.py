@@ -197,7 +197,9 @@ def _outcome(check: Callable[[httpx.Client], str], client: httpx.Client) -> tupl
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line; 0 when every check passed. ``all`` skips models that are not installed."""
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(
+        description=__doc__, epilog="WANSERVE_API_KEY is the key to send to a service that asks for one."
+    )
     parser.add_argument("--test", choices=["all", "health", "models", "route", *VIDEO_CHECKS], default="all")
     parser.add_argument(
         "--model",

@@ -54,7 +54,11 @@ def _shown(job: dict[str, Any]) -> dict[str, Any]:
 
 def _stage(job: dict[str, Any]) -> str:
     if job["status"] == "queued":
-        return f"queued, {job['queue_position']}." if job["queue_position"] else "waiting to be tried again"
+        return (
+            f"queued, number {job['queue_position']}"
+            if job["queue_position"]
+            else "waiting to be tried again"
+        )
     return str(job["stage"] or job["status"])
 
 

@@ -29,15 +29,15 @@ def workers() -> None:
 @workers.command(name="list")
 def show() -> None:
     """List the workers heard of lately: what each is busy with, and whether it takes more."""
-    whole = [Column(name, no_wrap=True, overflow="fold") for name in ("worker", "busy with")]
-    table = Table(whole[0], "queues", whole[1], "takes jobs", "last heard of")
+    whole = [Column(name, no_wrap=True, overflow="fold") for name in ("worker", "queues", "busy with")]
+    table = Table(*whole, "takes jobs", "last heard of")
     consumed = _celery().control.inspect(timeout=_LOOK_SECONDS).active_queues() or {}
     store, found = _workers()  # later than that: what a worker says of itself is up to a second old
     busy = {job.worker: job.id for job in store.find(JobFilter(state=JobState.IN_PROGRESS), _MOST_JOBS)}
     for worker in found:
         takes = _takes(worker, consumed)
         seconds = f"{store.now() - worker.seen_at:.0f} s ago"
-        table.add_row(worker.name, ", ".join(worker.queues), busy.get(worker.name, "-"), takes, seconds)
+        table.add_row(worker.name, "\n".join(worker.queues), busy.get(worker.name, "-"), takes, seconds)
     Console().print(table)
 
 

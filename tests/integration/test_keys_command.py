@@ -65,6 +65,9 @@ def test_an_embedded_redis_that_hangs_is_told_of_with_what_to_do(data_dir):
 def test_what_cannot_be_done_is_said_in_a_sentence(capsys, monkeypatch):
     with pytest.raises(SystemExit, match="There is no key 123"):
         main(["revoke", "123"])
+    with pytest.raises(SystemExit):
+        main(["create", " "])
+    assert "says what it is for" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="names no tenant"):
         main(["create", "app", "--tenant", "a/b"])
     with pytest.raises(SystemExit):

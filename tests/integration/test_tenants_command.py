@@ -66,4 +66,4 @@ def test_a_tenants_jobs_are_kept_as_long_as_is_said_until_that_is_taken_back(set
 def test_a_retention_that_is_none_is_refused(days, capsys):
     with pytest.raises(SystemExit):
         main(["keep", "acme", days])
-    assert "days" in capsys.readouterr().err
+    assert "days are a number" in capsys.readouterr().err

@@ -11,7 +11,7 @@ JOB = {"id": "job_1", "queue_position": 2, "progress": 40, "eta_seconds": 61}
 @pytest.mark.parametrize(
     ("status", "stage", "description", "total"),
     [
-        ("queued", None, "queued, 2.", 100),
+        ("queued", None, "queued, number 2", 100),
         ("in_progress", "loading", "loading", None),
         ("in_progress", "denoising", "denoising", 100),
         ("in_progress", "decoding", "decoding", None),
