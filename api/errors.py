@@ -188,6 +188,10 @@ _SENTENCES = {  # for pydantic's own, which speak of Python
     "extra_forbidden": "There is no such field.",
     "missing": "This field is required.",
     "model_type": SEND_OBJECT,
+    "dict_type": SEND_OBJECT,
+    "tuple_type": "Send a list.",
+    "too_short": "It has too few items.",
+    "too_long": "It has too many items.",
 }
 
 
@@ -277,18 +281,28 @@ def _faults(error: Exception, kind: Kind) -> list[FieldError]:
 
 
 def _from_pydantic(faults: Sequence[Any]) -> list[FieldError]:
-    """One entry a field and sentence: a pair of numbers has each of its faults twice."""
-    unique = {
-        (str(fault["loc"][0])[:_LONGEST_NAME] if fault["loc"] else BODY, _sentence(fault)) for fault in faults
-    }
-    return [
-        FieldError(field=field, message=message) for field, message in sorted(unique)[:_MOST_FIELD_ERRORS]
-    ]
+    """One entry a field and sentence, of the first item where several have the same fault.
+
+    A list is not too short because of items that are no good: pydantic counts the others alone.
+    """
+    with_items = {fault["loc"][0] for fault in faults if len(fault["loc"]) > 1}
+    found: dict[tuple[str, str], str] = {}
+    for fault in faults:
+        if fault["type"] != "too_short" or fault["loc"][0] not in with_items:
+            field = str(fault["loc"][0])[:_LONGEST_NAME] if fault["loc"] else BODY
+            found.setdefault((field, _sentence(fault)), _item(fault["loc"]))
+    told = sorted((field, f"{item}{sentence}") for (field, sentence), item in found.items())
+    return [FieldError(field=field, message=message) for field, message in told[:_MOST_FIELD_ERRORS]]
 
 
 def _sentence(fault: dict[str, Any]) -> str:
     known = _SENTENCES.get(fault["type"])
     return known or f"{fault['msg'].removeprefix('Value error, ').rstrip('.')}."
+
+
+def _item(place: Sequence[Any]) -> str:
+    """Which item of a list is at fault, in front of what is wrong with it."""
+    return f"Item {place[1] + 1}: " if len(place) > 1 and isinstance(place[1], int) else ""
 
 
 def _headers(connection: HTTPConnection, error: Exception, kind: Kind) -> dict[str, str]:

@@ -124,6 +124,20 @@ def test_a_bad_batch_is_refused_and_leaves_nothing(gateway, fields, field):
     assert gateway.client.get("/jobs").json()["jobs"] == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"request": 5}, "request: Send a JSON object, with the fields as its members."),
+        ({"seeds": ["a"]}, "seeds: Item 1: Input should be a valid integer."),
+        ({"prompts": ["a", 5]}, "prompts: Item 2: Input should be a valid string."),
+        ({"prompts": []}, "prompts: It has too few items."),
+        ({"prompts": "a"}, "prompts: Send a list."),
+    ],
+)
+def test_a_bad_list_is_told_of_in_words_of_json(gateway, fields, told):
+    assert post(gateway, **fields).json()["detail"] == told
+
+
 def test_a_batch_that_does_not_fit_into_the_cap_leaves_nothing_queued(gateway):
     gateway.store.set_caps("default", Caps(queued=2))
     assert refused(post(gateway, seeds=[1, 2, 3])) == (429, "too_many_jobs")
