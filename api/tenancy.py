@@ -33,12 +33,8 @@ class TenantStore:
         self._origin = origin
         self._admissions = admissions
 
-    def submit(self, new: NewJob) -> Job:
-        """See JobStore. The job becomes the tenant's, and is held to its limits, whatever it said."""
-        return self._store.submit(self._ours(new))
-
     def submit_all(self, news: Sequence[NewJob]) -> list[Job]:
-        """See JobStore, and ``submit``."""
+        """See JobStore. The jobs become the tenant's, and are held to its limits, whatever they said."""
         return self._store.submit_all([self._ours(new) for new in news])
 
     def reserve(self, tenant: str, key: str, token: str) -> None:  # noqa: ARG002 - the port's signature

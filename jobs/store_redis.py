@@ -107,8 +107,7 @@ class RedisJobStore:
             _, at, *ahead = answer
             return [Job.queued(new, at / 1000, place) for new, place in zip(news, ahead, strict=True)]
         found = job_of(answer)
-        written = [self.get(new.id) for new in others] if found.id == first.id else []
-        return [found, *written]
+        return [found, *self._get_all([new.id for new in others])] if found.id == first.id else [found]
 
     def reserve(self, tenant: str, key: str, token: str) -> None:
         self._call("reserve", tenant, _key_name(key), token, _ms(self._policy.reservation_seconds))
@@ -234,8 +233,7 @@ class RedisJobStore:
                 begin = f"({before}" if before else begin
                 ranges.zrange(bucket, begin, end, desc=not oldest_first, bylex=True, offset=0, num=limit)
             page = list(islice(merge(*ranges.execute(), reverse=not oldest_first), limit))
-        # A job removed between the index and the record is left out.
-        return [job_of(answer) for answer in self._call("get_all", *page)[1:]]
+        return self._get_all(page)  # without what was removed between the index and the record
 
     def count(self, which: JobFilter) -> int:
         with unavailable():
@@ -301,6 +299,10 @@ class RedisJobStore:
             told |= {"key": _key_name(key.key), "fingerprint": key.fingerprint, "token": key.token}
             told["key_ms"] = _ms(self._policy.key_seconds)
         return told
+
+    def _get_all(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those that are there, in this order; nothing is asked about none."""
+        return [job_of(answer) for answer in self._call("get_all", *job_ids)[1:]] if job_ids else []
 
     def _held(self, verb: str, lease: Lease, *args: str | int) -> list[Any]:
         return self._call(verb, lease.job_id, lease.worker, lease.attempt, *args)

@@ -54,11 +54,8 @@ def _shown(job: dict[str, Any]) -> dict[str, Any]:
 
 def _stage(job: dict[str, Any]) -> str:
     if job["status"] == "queued":
-        return (
-            f"queued, number {job['queue_position']}"
-            if job["queue_position"]
-            else "waiting to be tried again"
-        )
+        place = job["queue_position"]
+        return f"queued, number {place}" if place else "waiting to be tried again"
     return str(job["stage"] or job["status"])
 
 
