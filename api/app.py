@@ -28,6 +28,7 @@ from api.limiter import Limiter
 from api.load import Load
 from api.openapi import complete
 from api.origin import Origins
+from api.outages import Outages
 from api.parts import Parts
 from api.routes import (
     batches,
@@ -81,7 +82,8 @@ def open_parts(settings: GatewaySettings, traces: Traces | None = None) -> Parts
     artifacts = open_artifacts(settings)
     store = open_store(settings, artifacts)
     load = Load(store, CATALOG)
-    watch = Watch(store.get, RedisFeed(settings.redis_address))
+    outages = Outages()
+    watch = Watch(store.get, RedisFeed(settings.redis_address), outages=outages)
     return Parts(
         store=store,
         artifacts=artifacts,
@@ -109,6 +111,7 @@ def open_parts(settings: GatewaySettings, traces: Traces | None = None) -> Parts
         origins=settings.origins,
         redirects=settings.redirect_downloads,
         clones_voices=settings.tts_url is not None,
+        outages=outages,
         traces=traces or Traces(),
     )
 

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from api import refusals
 from api.body import BODY, SEND_OBJECT
 from api.limiter import rate_headers
-from api.outages import ARTIFACT_STORE, JOB_STORE
+from api.outages import Outages
 from api.ranges import UnsatisfiableRangeError
 from api.schemas import FieldError, Problem, SdkError
 from jobs import errors as jobs
@@ -258,8 +258,10 @@ def _detail(connection: HTTPConnection, error: Exception, kind: Kind, faults: Se
             return "No WebSocket is served at this address; /ws/jobs/{job_id} is one."
         return _FRAMEWORK.get(kind.status, str(error.detail))
     if isinstance(error, (jobs.StoreUnavailableError, jobs.ArtifactStoreUnavailableError)):
-        outage = JOB_STORE if isinstance(error, jobs.StoreUnavailableError) else ARTIFACT_STORE
-        outage.meet(error)  # it names addresses: for the log, not for strangers
+        outages: Outages = connection.app.state.parts.outages
+        for_jobs = isinstance(error, jobs.StoreUnavailableError)
+        # It names addresses: for the log, not for strangers.
+        (outages.job_store if for_jobs else outages.artifact_store).meet(error)
         return f"{kind.title}. Try again in a few seconds; the service's log says what is wrong."
     if kind is _INVALID:
         return " ".join(

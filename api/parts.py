@@ -16,6 +16,7 @@ from api.inputs.intake import Intake
 from api.limiter import Limiter
 from api.load import Load
 from api.origin import Origin, origin_of
+from api.outages import Outages
 from api.principal import Principal, principal_of
 from api.reservations import Reservations
 from api.tenancy import ClientStore, TenantStore
@@ -39,8 +40,8 @@ class Parts:
     ``admissions`` when their jobs are taken, ``reservations`` keeps idempotency keys, ``intake`` takes in
     bodies and files, ``desk`` routes queries, ``public_url`` begins absolute links in place of the address a
     request came to, pages of ``origins`` may call from browsers, and ``redirects`` tells whether clients can
-    reach the bucket themselves. ``clones_voices`` tells whether the workers speak through a service, and
-    ``traces`` records what is done for requests.
+    reach the bucket themselves. ``clones_voices`` tells whether the workers speak through a service,
+    ``outages`` has the log tell of stores that are away, and ``traces`` records what is done for requests.
     """
 
     store: ClientStore
@@ -55,6 +56,7 @@ class Parts:
     admissions: Admissions
     webhooks: Webhooks
     desk: Desk
+    outages: Outages = field(default_factory=Outages)
     reservations: Reservations = field(default_factory=Reservations)
     deadlines: Deadlines = field(default_factory=Deadlines)
     loras: LoraCatalog = field(default_factory=lambda: NO_LORAS)

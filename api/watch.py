@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.feed import Feed, News
 from api.listener import Listener
-from api.outages import JOB_STORE
+from api.outages import Outages
 from jobs.errors import StoreUnavailableError
 from jobs.state import FINAL_STATES, Job
 
@@ -41,14 +41,20 @@ class Watch:
         read: the job of an id, as the store has it; called in a thread.
         feed: news of job events; without one there is only the looking by itself.
         recheck_seconds: how often that is.
+        outages: the gateway's.
     """
 
     def __init__(
-        self, read: Callable[[str], Job], feed: Feed | None = None, recheck_seconds: float = 5
+        self,
+        read: Callable[[str], Job],
+        feed: Feed | None = None,
+        recheck_seconds: float = 5,
+        outages: Outages | None = None,
     ) -> None:
         self._read = read
         self._feed = feed
         self._recheck_seconds = recheck_seconds
+        self._outage = (outages or Outages()).job_store
         self._listeners: defaultdict[tuple[Topic, str], set[Listener]] = defaultdict(set)
         self._wanted = asyncio.Event()  # the subscription
         self._left_at = 0.0  # by the last listener, by the event loop's clock
@@ -112,7 +118,7 @@ class Watch:
             try:
                 await self._hear(feed)
             except StoreUnavailableError as error:
-                JOB_STORE.meet(error)  # those who wait look for themselves until it is back
+                self._outage.meet(error)  # those who wait look for themselves until it is back
                 await asyncio.sleep(RESUBSCRIBE_SECONDS)
 
     async def _hear(self, feed: Feed) -> None:
@@ -120,7 +126,7 @@ class Watch:
         async with aclosing(feed.listen()) as heard:
             async for news in heard:
                 if news is None:  # subscribed just now, and anything may have happened before
-                    JOB_STORE.is_over()
+                    self._outage.is_over()
                     self._wake_all()
                 else:
                     self._spread(news)

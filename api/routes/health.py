@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, Response
 
 from api.answer import answer
 from api.openapi import PROBLEMS
-from api.outages import ARTIFACT_STORE, JOB_STORE
 from api.parts import Parts, parts_of
 from api.query import StrictRoute
 from api.schemas import Health, Probe
@@ -36,12 +35,14 @@ async def get_live() -> Response:
 @router.get("/ready", response_model=Probe, responses={503: {"model": Probe, "description": "No job store."}})
 def get_ready(request: Request) -> Response:
     """Whether to send requests here: what a load balancer goes by. Needs no key."""
-    status = _state(parts_of(request).store.ping, JOB_STORE)
+    parts = parts_of(request)
+    status = _state(parts.store.ping, parts.outages.job_store)
     return answer(Probe(status=status), status=200 if status == "ok" else 503)
 
 
 def _examine(parts: Parts) -> Health:
-    store, artifacts = _state(parts.store.ping, JOB_STORE), _state(parts.artifacts.ping, ARTIFACT_STORE)
+    store = _state(parts.store.ping, parts.outages.job_store)
+    artifacts = _state(parts.artifacts.ping, parts.outages.artifact_store)
     whole = "unavailable" if store != "ok" else "ok" if artifacts == "ok" else "degraded"
     return Health(
         status=whole,

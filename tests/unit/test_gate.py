@@ -1,15 +1,18 @@
 """The gate while the store is away: one request asks again now and then, the others are told at once."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import Access, Anonymous
 from api.gate import ASKED_AGAIN_SECONDS, Gate
 from api.keyring import Keyring
+from api.outages import Outages
 from jobs.errors import StoreUnavailableError
 from jobs.keys_memory import MemoryKeyStore
 from jobs.limits import Limits
@@ -46,9 +49,16 @@ def limiter() -> Limiter:
 
 
 @pytest.fixture
-def gate(limiter, now) -> Gate:
+def gate(limiter, now) -> ASGIApp:
+    """The gate of an app, as requests come to it there."""
     access = Access(Keyring(MemoryKeyStore()), Anonymous.ALWAYS, public_url=None, origins=())
-    return Gate(PlainTextResponse("in"), access, limiter, lambda: now[0])
+    gate = Gate(PlainTextResponse("in"), access, limiter, lambda: now[0])
+    app = SimpleNamespace(state=SimpleNamespace(parts=SimpleNamespace(outages=Outages())))
+
+    async def there(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate({**scope, "app": app}, receive, send)
+
+    return there
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from api.inputs.intake import open_intake
 from api.keyring import Keyring
 from api.limiter import Limiter
 from api.load import Load
+from api.outages import Outages
 from api.parts import Parts
 from api.settings import GatewaySettings
 from api.tenancy import TenantStore
@@ -162,7 +163,8 @@ def parts_with(store: JobStore, videos: Path, *, feed: str | None = None, **chan
     models: Cached[Mapping[str, InstalledModel]] = Cached(lambda: {tiny.task: tiny}, 0)
     redis = store._redis if isinstance(store, RedisJobStore) else Redis(port=1)  # which nobody asks
     load = Load(store, CATALOG, fresh_seconds=0)
-    watch = changes.pop("watch", None) or Watch(store.get, RedisFeed(feed) if feed else None)
+    outages = Outages()
+    watch = changes.pop("watch", None) or Watch(store.get, RedisFeed(feed) if feed else None, outages=outages)
     artifacts = changes.get("artifacts") or LocalArtifactStore(videos / "artifacts")
     given: dict[str, Any] = {
         "artifacts": artifacts,
@@ -170,6 +172,7 @@ def parts_with(store: JobStore, videos: Path, *, feed: str | None = None, **chan
         "models": models,
         "load": load,
         "watch": watch,
+        "outages": outages,
         "follow": Follow(store, watch, load),
         "admissions": Admissions(load),
         "limiter": Limiter(unlimited(), Limits()),

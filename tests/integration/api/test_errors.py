@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from starlette.testclient import WebSocketDenialResponse
 
 from api.body import MAX_JSON_BYTES
-from api.outages import JOB_STORE
 from jobs.embedded import EmbeddedRedis
 from jobs.policy import Policy
 from jobs.state import JobFilter
@@ -172,7 +171,6 @@ def test_whatever_address_and_headers_come_nothing_breaks(fuzzed, method, place,
 
 
 def test_without_redis_a_submit_is_refused_and_no_job_is_there_once_it_is_back(tmp_path, caplog):
-    JOB_STORE.is_over()  # what other tests noted
     caplog.set_level("INFO", "api.outages")
     server = EmbeddedRedis(tmp_path / "redis")
     redis = connect(server.url)
